@@ -1,0 +1,109 @@
+# lanseal. "make" alone needs Go and nothing else; "make demo" and "make test"
+# install what they need.
+
+VERSION ?= 0.1.0
+export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
+
+BUILD := go build -trimpath -buildvcs=false
+LDFLAGS := -s -w -X main.version=$(VERSION)
+STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+PACKAGES := ./...
+
+# Packages whose tests build namespaces: they measure time, so they do not run
+# beside each other.
+LAB := ./agent ./agent/lab/... ./agent/kernel ./agent/tunnel
+UNIT := go list $(PACKAGES) | grep -vE '/lanseal/agent(/lab(/.*)?|/kernel|/tunnel)?$$'
+FUZZTIME ?= 20000x
+
+# "make test" uses the race detector where there is a compiler for it;
+# "make race" installs one.
+RACE := $(shell command -v gcc >/dev/null && [ -e /usr/include/stdlib.h ] && echo -race)
+
+# What is run by the agent, the lab and their tests, and whose package it is.
+NEED_LAB := nft:nftables ip:iproute2 dnsmasq:dnsmasq-base
+NEED_TEST := $(NEED_LAB) iptables:iptables ipset:ipset unshare:util-linux xz:xz-utils
+NEED_LINT := shellcheck:shellcheck shfmt:shfmt
+NEED_RACE := gcc:gcc,libc6-dev
+
+.DEFAULT_GOAL := build
+.PHONY: build lab demo test test-unit test-lab race fuzz lint lint-go lint-shell tools cross packages clean help
+
+build: ## builds bin/lanseal for this machine, static
+	@echo "== building bin/lanseal"
+	@CGO_ENABLED=0 $(BUILD) -ldflags "$(LDFLAGS)" -o bin/lanseal ./agent
+
+lab: build ## builds bin/lanseal-lab, which makes a lab by hand
+	@echo "== building bin/lanseal-lab"
+	@CGO_ENABLED=0 $(BUILD) -o bin/lanseal-lab ./agent/lab/cmd/lanseal-lab
+
+demo: ## shows lanseal at work in a lab of namespaces, breaks it, counts leaks; KEEP=1 leaves it up
+	@.ci/root.sh "make demo" "network namespaces"
+	@.ci/need.sh "make demo" $(NEED_LAB)
+	@$(MAKE) --no-print-directory lab
+	@bin/lanseal-lab demo $(if $(KEEP),-keep)
+
+test: export LANSEAL_LAB := require
+test: ## runs every test and check, in under 15 minutes
+	@.ci/root.sh "make test" "network namespaces" "make test-unit"
+	@.ci/need.sh "make test" $(NEED_TEST) $(NEED_LINT)
+	@$(MAKE) --no-print-directory lint-go lint-shell build
+	@$(MAKE) --no-print-directory fuzz
+	@status=0; \
+		echo "== tests without the lab$(if $(RACE), with the race detector)"; \
+		$(if $(RACE),CGO_ENABLED=1) go test $(RACE) -timeout 10m $$($(UNIT)) || status=1; \
+		echo "== tests in the lab: some minutes"; \
+		go test -count=1 -p 1 -timeout 14m $(LAB) || status=1; \
+		exit $$status
+
+test-unit: ## runs the tests that need neither root nor a lab
+	@echo "== tests without the lab"
+	@go test -timeout 10m $$($(UNIT))
+
+test-lab: export LANSEAL_LAB := require
+test-lab: ## runs the tests in the lab alone; RUN=TestT9 picks some
+	@.ci/root.sh "make test-lab" "network namespaces"
+	@.ci/need.sh "make test-lab" $(NEED_TEST)
+	@$(MAKE) --no-print-directory build
+	@go test -count=1 -p 1 -timeout 12m $(if $(RUN),-run '$(RUN)') $(LAB)
+
+race: ## runs the tests without the lab under the race detector
+	@.ci/need.sh "make race" $(NEED_RACE)
+	@echo "== race detector"
+	@CGO_ENABLED=1 go test -race -timeout 10m $$($(UNIT))
+
+fuzz: ## fuzzes every parser for FUZZTIME each
+	@.ci/fuzz.sh $(FUZZTIME)
+
+lint: ## gofmt, vet, staticcheck, shellcheck, shfmt
+	@.ci/need.sh "make lint" $(NEED_LINT)
+	@$(MAKE) --no-print-directory lint-go lint-shell
+
+lint-go:
+	@echo "== gofmt, vet, staticcheck"
+	@unformatted=$$(gofmt -l $(wildcard agent rules webui cross)); \
+		[ -z "$$unformatted" ] || { echo "gofmt -w is needed on:" $$unformatted >&2; exit 1; }
+	@go vet $(PACKAGES)
+	@go vet -tags lanseal_lab ./agent
+	@$(STATICCHECK) $(PACKAGES)
+
+lint-shell:
+	@echo "== shellcheck, shfmt"
+	@.ci/lint-shell.sh
+
+tools: ## installs what test, demo and lint run
+	@.ci/need.sh "make tools" $(NEED_TEST) $(NEED_LINT) $(NEED_RACE)
+
+cross: export VERSION := $(VERSION)
+cross: ## builds every target of cross/targets.tsv into dist/bin, and measures them
+	@.ci/need.sh "make cross" xz:xz-utils
+	@go run ./cross size
+
+packages: export VERSION := $(VERSION)
+packages: ## writes .ipk, .apk and signed feeds into dist; dist/keys are made once
+	@go run ./cross packages
+
+clean: ## removes what was built, and keeps the keys
+	@rm -rf bin dist/bin dist/feed dist/*.ipk dist/*.apk
+
+help: ## lists the targets
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 20
