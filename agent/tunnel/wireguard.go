@@ -1,0 +1,361 @@
+package tunnel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
+)
+
+// Names answers what the endpoints' names stand for. [Resolver] does.
+type Names interface {
+	Cached(host string) []netip.Addr // what is remembered, best first; asks nobody
+	Lookup(ctx context.Context, host string) ([]netip.Addr, error)
+}
+
+// WireGuardDriver keeps one WireGuard device in being, in the kernel or in a
+// child. Its methods may be called from any goroutine; Status never waits for
+// the others.
+type WireGuardDriver struct {
+	names Names
+	now   func() time.Time
+
+	acting sync.Mutex // one change of the device at a time
+
+	mu    sync.Mutex // the rest
+	conf  WireGuard
+	hosts map[string]*choice
+	asked map[wgtypes.Key]netip.AddrPort // the endpoint last set
+	began time.Time                      // when peers were last added
+}
+
+// choice is the addresses of a name and the one in use.
+type choice struct {
+	addrs []netip.Addr
+	at    int
+}
+
+// NewWireGuard makes a driver; nothing happens before Up. names may be nil when
+// every endpoint is an address.
+func NewWireGuard(conf WireGuard, names Names) *WireGuardDriver {
+	return &WireGuardDriver{
+		names: names, now: time.Now, conf: conf,
+		hosts: map[string]*choice{}, asked: map[wgtypes.Key]netip.AddrPort{},
+	}
+}
+
+// Format prints the device's name: the driver holds keys.
+func (d *WireGuardDriver) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, "wireguard "+d.config().Device)
+}
+
+// SetConfig takes another configuration of the same device, which the next Up
+// applies.
+func (d *WireGuardDriver) SetConfig(conf WireGuard) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if conf.Device != d.conf.Device {
+		return fmt.Errorf("wireguard %s: the configuration is of another device, %s", d.conf.Device, conf.Device)
+	}
+	d.conf = conf
+	return nil
+}
+
+func (d *WireGuardDriver) config() WireGuard {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.conf
+}
+
+// Up makes the device, gives it its configuration and brings it up. Endpoints
+// that are remembered are used at once; names that are not are asked for last,
+// when everything else is in place.
+func (d *WireGuardDriver) Up(ctx context.Context) error {
+	d.acting.Lock()
+	defer d.acting.Unlock()
+	conf := d.config()
+	wrap := func(err error) error { return fmt.Errorf("wireguard %s: %w", conf.Device, err) }
+	if !validDevice(conf.Device) {
+		return wrap(errors.New("not a device name"))
+	}
+	if err := ensure(ctx, conf.Device); err != nil {
+		return wrap(err)
+	}
+	if err := d.apply(ctx, conf); err != nil {
+		return wrap(err)
+	}
+	if err := raiseLink(conf.Device, conf.MTU); err != nil {
+		return wrap(err)
+	}
+	asked, err := d.resolve(ctx, conf)
+	if asked {
+		err = oneLine(d.apply(ctx, conf), err)
+	}
+	if err != nil {
+		return wrap(err)
+	}
+	return nil
+}
+
+// apply changes what differs and nothing else.
+func (d *WireGuardDriver) apply(ctx context.Context, conf WireGuard) error {
+	have, err := readDevice(ctx, conf.Device, answerWithin)
+	if err != nil {
+		return fmt.Errorf("reading the device: %w", err)
+	}
+	d.recall(conf, have)
+	want := newTarget(conf, d.endpoint)
+	c := diff(have, want, peerView{keep: d.keep(conf), stale: d.stale})
+	if err := applyChanges(ctx, conf.Device, c); err != nil {
+		return err
+	}
+	d.remember(want, c)
+	return nil
+}
+
+func (d *WireGuardDriver) remember(want target, c changes) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, p := range want.peers {
+		if p.endpoint.IsValid() {
+			d.asked[p.key] = p.endpoint
+		}
+	}
+	if slices.ContainsFunc(c.set.Peers, func(p wgtypes.PeerConfig) bool { return !p.UpdateOnly }) {
+		d.began = d.now()
+	}
+}
+
+// endpoint is where the peer is to be reached, as far as that is known.
+func (d *WireGuardDriver) endpoint(p Peer) netip.AddrPort {
+	if p.Endpoint.Addr.IsValid() {
+		return netip.AddrPortFrom(p.Endpoint.Addr, p.Endpoint.Port)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if c := d.hosts[p.Endpoint.Host]; c != nil && len(c.addrs) > 0 {
+		return netip.AddrPortFrom(c.addrs[c.at], p.Endpoint.Port)
+	}
+	return netip.AddrPort{}
+}
+
+// keep lets an endpoint be that differs from the wanted one: at first contact
+// another address of the same name, chosen by the agent before this one; later
+// an address that the peer itself moved to, as its handshake proves.
+func (d *WireGuardDriver) keep(conf WireGuard) func(targetPeer, wgtypes.Peer) bool {
+	hosts := map[wgtypes.Key]string{}
+	for _, p := range conf.Peers {
+		if !p.Endpoint.Addr.IsValid() {
+			hosts[p.PublicKey] = p.Endpoint.Host
+		}
+	}
+	return func(p targetPeer, have wgtypes.Peer) bool {
+		at := udpAddrPort(have.Endpoint)
+		if !at.IsValid() || d.stale(have) {
+			return false
+		}
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if last, ok := d.asked[p.key]; ok {
+			return last == p.endpoint
+		}
+		c := d.hosts[hosts[p.key]]
+		return c != nil && at.Port() == p.endpoint.Port() && slices.Contains(c.addrs, at.Addr())
+	}
+}
+
+// stale says that a peer has no session that could be lost.
+func (d *WireGuardDriver) stale(p wgtypes.Peer) bool {
+	return p.LastHandshakeTime.IsZero() || d.now().Sub(p.LastHandshakeTime) >= rejectAfter
+}
+
+// recall fills in names that were never asked for from memory, and starts at
+// the address that the device uses already.
+func (d *WireGuardDriver) recall(conf WireGuard, have *wgtypes.Device) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, p := range conf.Peers {
+		host := p.Endpoint.Host
+		if p.Endpoint.Addr.IsValid() || host == "" || d.names == nil || d.hosts[host] != nil {
+			continue
+		}
+		addrs := d.names.Cached(host)
+		if len(addrs) == 0 {
+			continue
+		}
+		c := &choice{addrs: addrs}
+		for _, h := range have.Peers {
+			if i := slices.Index(addrs, udpAddrPort(h.Endpoint).Addr()); h.PublicKey == p.PublicKey && i >= 0 {
+				c.at = i
+			}
+		}
+		d.hosts[host] = c
+	}
+}
+
+// resolve asks for the names that are not known.
+func (d *WireGuardDriver) resolve(ctx context.Context, conf WireGuard) (asked bool, err error) {
+	for _, p := range conf.Peers {
+		if p.Endpoint.none() || d.endpoint(p).IsValid() {
+			continue
+		}
+		asked = true
+		err = oneLine(err, d.lookup(ctx, p.Endpoint.Host))
+	}
+	return asked, err
+}
+
+// lookup asks for one name, and moves on from the address in use when there is
+// another.
+func (d *WireGuardDriver) lookup(ctx context.Context, host string) error {
+	if d.names == nil {
+		return fmt.Errorf("resolving %s: no resolver", host)
+	}
+	addrs, err := d.names.Lookup(ctx, host)
+	if err != nil {
+		return fmt.Errorf("resolving %s: %w", host, err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	next := &choice{addrs: addrs}
+	if old := d.hosts[host]; old != nil && addrs[0] == old.addrs[old.at] {
+		next.at = 1 % len(addrs)
+	}
+	d.hosts[host] = next
+	return nil
+}
+
+// Kick starts a handshake now, where it can be done without losing a session:
+// a peer whose session is over is added anew, so that no retry of 5 s is waited
+// for; to any other one packet is sent, and its endpoint is set again, which
+// makes it forget the source address that a WAN change took away.
+func (d *WireGuardDriver) Kick(ctx context.Context) error { return d.restart(ctx, d.stale) }
+
+// Renew starts a handshake now and gives up the sessions there are. It is for
+// when probes have shown that they are dead: a server that restarted does not
+// say so, and a session counts as alive for 180 s.
+func (d *WireGuardDriver) Renew(ctx context.Context) error {
+	return d.restart(ctx, func(wgtypes.Peer) bool { return true })
+}
+
+// Next is Renew at the next address of every name; when all have been tried the
+// names are asked for again. It is for when handshakes fail.
+func (d *WireGuardDriver) Next(ctx context.Context) error {
+	conf := d.config()
+	var err error
+	done := map[string]bool{}
+	for _, p := range conf.Peers {
+		host := p.Endpoint.Host
+		if p.Endpoint.Addr.IsValid() || host == "" || done[host] {
+			continue
+		}
+		done[host] = true
+		d.mu.Lock()
+		c, again := d.hosts[host], true
+		if c != nil && c.at+1 < len(c.addrs) {
+			c.at++
+			again = false
+		}
+		d.mu.Unlock()
+		if !again {
+			continue
+		}
+		if e := d.lookup(ctx, host); e != nil {
+			err = oneLine(err, fmt.Errorf("wireguard %s: %w", conf.Device, e))
+			d.mu.Lock()
+			if c != nil {
+				c.at = 0 // the old ones, from the start
+			}
+			d.mu.Unlock()
+		}
+	}
+	return oneLine(d.Renew(ctx), err)
+}
+
+// betweenHandshakes is the least time between two first messages to a server:
+// it drops what comes faster (20 ms), and may have lost the first.
+const betweenHandshakes = 250 * time.Millisecond
+
+func (d *WireGuardDriver) restart(ctx context.Context, over func(wgtypes.Peer) bool) error {
+	d.acting.Lock()
+	defer d.acting.Unlock()
+	conf := d.config()
+	wrap := func(what string, err error) error { return fmt.Errorf("wireguard %s: %s: %w", conf.Device, what, err) }
+	have, err := readDevice(ctx, conf.Device, answerWithin)
+	if err != nil {
+		return wrap("reading the device", err)
+	}
+	want := newTarget(conf, d.endpoint)
+	var c changes
+	var off, on []wgtypes.PeerConfig
+	for _, p := range want.peers {
+		i := slices.IndexFunc(have.Peers, func(h wgtypes.Peer) bool { return h.PublicKey == p.key })
+		switch {
+		case p.waits:
+		case i < 0:
+			c.set.Peers = append(c.set.Peers, addPeer(p))
+		case over(have.Peers[i]):
+			if d.hasty(have.Peers[i], p) {
+				continue
+			}
+			if !p.endpoint.IsValid() {
+				p.endpoint = udpAddrPort(have.Peers[i].Endpoint)
+			}
+			c.remove = append(c.remove, removePeer(p.key))
+			c.set.Peers = append(c.set.Peers, addPeer(p))
+		default:
+			off = append(off, wgtypes.PeerConfig{
+				PublicKey: p.key, UpdateOnly: true,
+				Endpoint: have.Peers[i].Endpoint, PersistentKeepaliveInterval: ptr(time.Duration(0)),
+			})
+			on = append(on, wgtypes.PeerConfig{
+				PublicKey: p.key, UpdateOnly: true,
+				PersistentKeepaliveInterval: ptr(p.keepalive),
+			})
+		}
+	}
+	if have.FirewallMark != transportMark {
+		c.set.FirewallMark = ptr(transportMark)
+	}
+	if err := applyChanges(ctx, conf.Device, c); err != nil {
+		return wrap("starting a handshake", err)
+	}
+	d.remember(want, c)
+	for _, peers := range [][]wgtypes.PeerConfig{off, on} {
+		if len(peers) == 0 {
+			continue
+		}
+		if err := configureDevice(ctx, conf.Device, wgtypes.Config{Peers: peers}); err != nil {
+			return wrap("sending a keepalive", err)
+		}
+	}
+	return nil
+}
+
+// hasty says that a handshake with this very endpoint has only just begun.
+func (d *WireGuardDriver) hasty(have wgtypes.Peer, p targetPeer) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	since := d.now().Sub(d.began)
+	return since >= 0 && since < betweenHandshakes && (!p.endpoint.IsValid() || udpAddrPort(have.Endpoint) == p.endpoint)
+}
+
+// Down removes the device, whoever serves it.
+func (d *WireGuardDriver) Down() error {
+	d.acting.Lock()
+	defer d.acting.Unlock()
+	device := d.config().Device
+	if err := remove(device); err != nil {
+		return fmt.Errorf("wireguard %s: %w", device, err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	clear(d.asked)
+	return nil
+}
