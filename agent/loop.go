@@ -1,0 +1,319 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/lanseal/lanseal/agent/config"
+	"github.com/lanseal/lanseal/agent/kernel"
+	"github.com/lanseal/lanseal/agent/state"
+	"github.com/lanseal/lanseal/rules"
+)
+
+// Times of the loop.
+const (
+	quietAfterEvent = 20 * time.Millisecond  // events come in bursts: wait for the end of one,
+	longestBurst    = 200 * time.Millisecond // but no longer than this
+	fullCheck       = 30 * time.Second       // in case an event was lost
+	tickInterval    = time.Second
+	turnLimit       = 30 * time.Second // the programs of one turn, on slow machines
+	firstRetry      = 200 * time.Millisecond
+	longestRetry    = 5 * time.Second
+	stormWindow     = 10 * time.Second
+	stormLimit      = 20 // repairs in a window before they are spaced out
+	stormPause      = 200 * time.Millisecond
+)
+
+// agent is the loop's: every field is touched by its goroutine alone, except
+// those that say otherwise.
+type agent struct {
+	g       globals
+	log     *slog.Logger
+	k       *kernel.Kernel
+	history *history
+	locks   lockSwitch // which locks to leave out: a switch of the lab's build
+
+	cfg    *config.Config // in force; nil while there is none
+	st     state.State
+	exits  map[string]*exitTask
+	fresh  []*exitTask // not yet begun
+	orphan []*exitTask // no longer wanted: their devices go once the plan has let go of them
+	names  *endpointNames
+
+	want      rules.Plan
+	planned   bool // want has been applied without an error at least once
+	lockState locks
+	sealError string
+	healed    uint64
+	repairs   []time.Time // within stormWindow
+	blocked   kernel.Blocked
+	uplinks   string // what they were: a change starts the handshakes anew
+
+	kernelEvents chan kernel.Event
+	reports      chan state.Event
+	calls        chan func()
+	reload       chan struct{}
+
+	dirty         bool // a turn is wanted
+	checkFirewall bool // and it has to look at the firewall too
+	culprits      []string
+	burst         time.Time // when the oldest event not yet looked at came
+	turned        time.Time // when the last turn began
+	turnTimer     *time.Timer
+	retry         time.Duration
+}
+
+// locks says which of the two hold, as the last turn left them.
+type locks struct {
+	Routing  bool `json:"routing"`
+	Firewall bool `json:"firewall"`
+}
+
+func newAgent(g globals, k *kernel.Kernel, log *slog.Logger) *agent {
+	a := &agent{
+		g: g, k: k, log: log, history: &history{}, locks: testSwitch(), names: newEndpointNames(g.state),
+		exits:        map[string]*exitTask{},
+		kernelEvents: make(chan kernel.Event, 256),
+		reports:      make(chan state.Event, 64),
+		calls:        make(chan func()),
+		reload:       make(chan struct{}, 1),
+		turnTimer:    time.NewTimer(time.Hour),
+	}
+	return a
+}
+
+// run is the loop. It ends with its context and leaves the data plane as it
+// is: protection is a property of the kernel's state.
+func (a *agent) run(ctx context.Context) error {
+	go a.watch(ctx)
+	a.load(ctx)
+	a.turn(ctx)
+	tick := time.NewTicker(tickInterval)
+	defer tick.Stop()
+	full := time.NewTicker(fullCheck)
+	defer full.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			a.log.Info("stopping; the locks stay", "state", a.st.Whole)
+			return nil
+		case e := <-a.kernelEvents:
+			a.noticed(e)
+		case e := <-a.reports:
+			a.step(ctx, e)
+		case f := <-a.calls:
+			f()
+		case <-a.reload:
+			a.load(ctx)
+		case <-tick.C:
+			a.step(ctx, state.Tick{})
+			a.expire(ctx)
+		case <-full.C:
+			a.dirty, a.checkFirewall = true, true
+			a.schedule(0)
+		case <-a.turnTimer.C:
+			if a.dirty {
+				a.turn(ctx)
+			}
+		}
+	}
+}
+
+// watch keeps the kernel's events coming.
+func (a *agent) watch(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := a.k.Watch(ctx, a.kernelEvents); err != nil && ctx.Err() == nil {
+			a.log.Error("watching the kernel failed, starting again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(firstRetry):
+			select {
+			case a.kernelEvents <- kernel.Event{Kind: kernel.EventLost, What: "the watch was started again"}:
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+// noticed waits for the end of a burst of events, within limits.
+func (a *agent) noticed(e kernel.Event) {
+	now := time.Now()
+	if a.burst.IsZero() {
+		a.burst = now
+	}
+	a.dirty = true
+	if e.Kind == kernel.EventFirewall || e.Kind == kernel.EventLost {
+		a.checkFirewall = true
+	}
+	who := e.What
+	if e.By != "" {
+		who += " by " + e.By
+	}
+	if len(a.culprits) < 4 && !slices.Contains(a.culprits, who) {
+		a.culprits = append(a.culprits, who)
+	}
+	if now.Sub(a.turned) > longestBurst {
+		a.schedule(0) // the first event after a quiet time: others' next call may already need the answer
+		return
+	}
+	a.schedule(min(quietAfterEvent, longestBurst-now.Sub(a.burst)))
+}
+
+func (a *agent) schedule(in time.Duration) {
+	a.turnTimer.Reset(max(in, 0))
+}
+
+// step feeds the state machine and carries out what it asks for.
+func (a *agent) step(ctx context.Context, e state.Event) {
+	var fx []state.Effect
+	a.st, fx = state.Step(a.st, e, time.Now())
+	for _, f := range fx {
+		switch f.Kind {
+		case state.Replan:
+			a.dirty = true
+			a.schedule(0)
+		case state.Note:
+			a.note("state", f.Exit, f.Text)
+		default:
+			if t := a.exits[f.Exit]; t != nil {
+				t.order(f.Kind)
+			}
+		}
+	}
+}
+
+// note writes one line to the log and to the history.
+func (a *agent) note(kind, exit, text string) {
+	a.log.Info(text)
+	a.history.add(entry{Time: time.Now().UTC(), Kind: kind, Exit: exit, Text: text})
+}
+
+// turn looks at the kernel, compiles the plan and brings the kernel to it.
+func (a *agent) turn(ctx context.Context) {
+	// The end of the agent does not cut a turn in half.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), turnLimit)
+	defer cancel()
+	defer a.startFresh()
+	a.dirty, a.burst, a.turned = false, time.Time{}, time.Now()
+	culprits := a.culprits
+	a.culprits = nil
+	if wait := a.storm(); wait > 0 {
+		a.dirty = true
+		a.culprits = culprits
+		a.schedule(wait)
+		return
+	}
+	if a.st.Policy.Enabled && len(a.st.Policy.LAN) == 0 {
+		a.sealStrictly(ctx)
+		return
+	}
+	s, err := a.k.Observe()
+	if err != nil {
+		a.failed(ctx, err)
+		return
+	}
+	a.missing(ctx, s.Facts)
+	a.remember(s.Facts)
+	facts := s.Facts
+	facts.Up = a.st.Up()
+	want := a.locks.apply(rules.Compile(a.st.Policy, facts))
+	s.ReadSysctls(want.Sysctls)
+	have, diffs, err := a.firewallNow(ctx, want)
+	if err != nil {
+		a.failed(ctx, err)
+		return
+	}
+	s.Have.Firewall = have
+	steps := rules.Steps(s.Have, want)
+	if want.Firewall == nil && have == nil && len(diffs) == 0 && a.locks == (lockSwitch{}) {
+		steps = slices.DeleteFunc(steps, func(s rules.Step) bool { return s.Kind == rules.StepFirewall })
+	}
+	samePlan := a.planned && a.want.Text() == want.Text() && rules.NFT(a.want.Firewall) == rules.NFT(want.Firewall)
+	a.collectBlocked(ctx, steps)
+	if err := a.k.Apply(ctx, s, steps); err != nil {
+		a.want, a.planned = want, false
+		a.failed(ctx, err)
+		return
+	}
+	hold := a.st.Policy.KillSwitch // without it the rules sort, and hold nothing
+	a.lockState = locks{Routing: hold && len(want.Rules) > 0, Firewall: hold && want.Firewall != nil}
+	if samePlan && len(steps) > 0 {
+		a.mended(steps, diffs, culprits)
+	} else if len(steps) > 0 {
+		a.log.Debug("applied", "steps", len(steps), "state", a.st.Whole)
+	}
+	a.want, a.planned, a.retry, a.sealError = want, true, 0, ""
+	a.bury()
+}
+
+// firewallNow says which lock the kernel is known to hold. Looking costs a
+// program, so it is done when something hints at a change, and at first.
+func (a *agent) firewallNow(ctx context.Context, want rules.Plan) (*rules.Firewall, []string, error) {
+	last := a.k.Last()
+	first := last == nil
+	if first {
+		last = want.Firewall
+	}
+	if !first && !a.checkFirewall {
+		return last, nil, nil
+	}
+	diffs, err := a.k.FirewallDiffers(ctx, last)
+	if err != nil {
+		return nil, nil, err
+	}
+	a.checkFirewall = false
+	if len(diffs) > 0 {
+		return nil, diffs, nil
+	}
+	a.k.Adopt(last) // found as it should be: nothing to load
+	return last, nil, nil
+}
+
+// missing tells the state machine of devices that have gone.
+func (a *agent) missing(ctx context.Context, f rules.Facts) {
+	for name, t := range a.exits {
+		if l, ok := f.Links[t.exit.Device]; !ok || !l.Up {
+			a.step(ctx, state.Vanished{Exit: name})
+		}
+	}
+}
+
+// remember keeps the router's own networks for the resolver, and starts the
+// handshakes anew after a change of the uplink: a userspace tunnel may hold on
+// to an address that is gone.
+func (a *agent) remember(f rules.Facts) {
+	var own []netip.Prefix
+	up := ""
+	for _, name := range slices.Sorted(maps.Keys(f.Links)) {
+		l := f.Links[name]
+		for _, p := range l.Prefixes {
+			own = append(own, p.Masked())
+		}
+		if slices.Contains(f.Uplinks, name) {
+			up += fmt.Sprint(name, l.Prefixes)
+		}
+	}
+	a.names.own.Store(&own)
+	if up == a.uplinks {
+		return
+	}
+	first := a.uplinks == ""
+	a.uplinks = up
+	if first || up == "" {
+		return
+	}
+	a.note("uplink", "", "the uplink changed: "+up)
+	for _, t := range a.exits {
+		t.order(state.Ensure)
+		t.order(state.Kick)
+	}
+}
+
+func guardPath(g globals) string { return filepath.Join(g.persist, "guard.nft") }

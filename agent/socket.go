@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// requestLimit bounds a request to the socket: a check of the kernel runs a
+// few programs, on slow machines.
+const requestLimit = 30 * time.Second
+
+// serve answers root on the unix socket until the context ends. Answers that
+// need the state are computed on the loop.
+func (a *agent) serve(ctx context.Context, path string) error {
+	l, err := listenSocket(path)
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, r *http.Request) {
+		var d statusDoc
+		if a.onLoop(r.Context(), func() { d = a.status(r.Context()) }) {
+			reply(w, http.StatusOK, d)
+		}
+	})
+	mux.HandleFunc("POST /api/v1/reload", func(w http.ResponseWriter, r *http.Request) {
+		if a.onLoop(r.Context(), func() { a.load(ctx); a.turn(ctx) }) {
+			reply(w, http.StatusOK, struct{}{})
+		}
+	})
+	mux.HandleFunc("GET /api/v1/events", func(w http.ResponseWriter, r *http.Request) {
+		since, err := time.Parse(time.RFC3339, r.URL.Query().Get("since"))
+		if err != nil && r.URL.Query().Get("since") != "" {
+			reply(w, http.StatusBadRequest, map[string]string{"error": "since is not a time like 2026-11-23T20:00:00Z", "field": "since"})
+			return
+		}
+		reply(w, http.StatusOK, a.history.since(since))
+	})
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
+		var held bool
+		a.onLoop(r.Context(), func() { held = a.lockState.Routing && a.lockState.Firewall })
+		status := http.StatusOK
+		if !held {
+			status = http.StatusServiceUnavailable
+		}
+		reply(w, status, map[string]bool{"locks": held})
+	})
+	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: requestLimit, WriteTimeout: requestLimit}
+	go func() {
+		<-ctx.Done()
+		srv.Close()
+	}()
+	go func() {
+		if err := srv.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			a.log.Error("the socket failed", "error", err)
+		}
+	}()
+	return nil
+}
+
+// listenSocket takes the place of a socket that nobody answers on.
+func listenSocket(path string) (net.Listener, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
+	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
+		c.Close()
+		return nil, fmt.Errorf("another agent answers on %s: stop it first", path)
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	old := syscall.Umask(0o177) // root alone may ask
+	defer syscall.Umask(old)
+	return net.Listen("unix", path)
+}
+
+// onLoop runs f on the loop's goroutine and waits for it.
+func (a *agent) onLoop(ctx context.Context, f func()) bool {
+	done := make(chan struct{})
+	select {
+	case a.calls <- func() { defer close(done); f() }:
+	case <-ctx.Done():
+		return false
+	}
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func reply(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v) // the client went away
+}
+
+// errNoAgent says what to do where the agent should answer.
+var errNoAgent = errors.New("no agent is running (start it with: lanseal run); what it sealed stays sealed")
+
+// call asks the agent over its socket.
+func call(ctx context.Context, socket, method, path string, body, answer any) error {
+	ctx, cancel := context.WithTimeout(ctx, requestLimit)
+	defer cancel()
+	client := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", socket)
+		},
+	}}
+	var content io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		content = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://lanseal"+path, content)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	switch {
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%s is root's: run this as root", socket)
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return errNoAgent
+	case err != nil:
+		return fmt.Errorf("asking the agent: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		var e struct{ Error string }
+		_ = json.NewDecoder(resp.Body).Decode(&e)
+		return fmt.Errorf("the agent answered %s: %s", resp.Status, e.Error)
+	}
+	if answer == nil {
+		return nil
+	}
+	return json.NewDecoder(resp.Body).Decode(answer)
+}

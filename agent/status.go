@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/lanseal/lanseal/agent/state"
+	"github.com/lanseal/lanseal/rules"
+)
+
+// statusDoc is the answer to "status --json" and GET status.
+type statusDoc struct {
+	State      state.Whole `json:"state"`
+	Since      time.Time   `json:"since"`
+	Reason     string      `json:"reason"`
+	KillSwitch bool        `json:"killswitch"`
+	Firewall   string      `json:"firewall"`
+	Locks      locks       `json:"locks"`
+	Exits      []exitDoc   `json:"exits"`
+	Blocked    blockedDoc  `json:"blocked"`
+	Healed     uint64      `json:"healed"`
+	Config     configDoc   `json:"config"`
+	Error      string      `json:"error,omitempty"` // why the plan could not be applied
+	Version    string      `json:"version"`
+}
+
+type exitDoc struct {
+	Name      string      `json:"name"`
+	State     state.Phase `json:"state"`
+	Reason    string      `json:"reason"`
+	Type      string      `json:"type"`
+	Device    string      `json:"device"`
+	Endpoint  string      `json:"endpoint"`
+	Handshake *time.Time  `json:"handshake"`
+	RTT       float64     `json:"rtt_ms"`
+	Rx        uint64      `json:"rx_bytes"`
+	Tx        uint64      `json:"tx_bytes"`
+	IPv6      bool        `json:"ipv6"`
+	Resolvers []string    `json:"resolvers"`
+}
+
+type blockedDoc struct {
+	Packets uint64 `json:"packets"`
+	Bytes   uint64 `json:"bytes"`
+}
+
+// configDoc says whether the file as it is now is in force.
+type configDoc struct {
+	Valid  bool     `json:"valid"`
+	Errors []string `json:"errors,omitempty"`
+}
+
+// status is called on the loop. A plan that is due is applied first, so that
+// what is said is true of the kernel.
+func (a *agent) status(ctx context.Context) statusDoc {
+	if a.dirty {
+		a.turn(ctx)
+	}
+	total := a.blocked
+	if a.lockState.Firewall {
+		if now, err := a.k.Blocked(ctx); err == nil {
+			total = addBlocked(total, now)
+		}
+	}
+	d := statusDoc{
+		State: a.st.Whole, Since: a.st.Since.UTC(), Reason: a.st.Reason,
+		KillSwitch: a.st.Policy.KillSwitch, Firewall: a.k.FirewallName(), Locks: a.lockState,
+		Exits: []exitDoc{}, Blocked: blockedDoc{total.Packets, total.Bytes}, Healed: a.healed,
+		Config: configDoc{Valid: a.st.ConfigError == "", Errors: nonEmptyLines(a.st.ConfigError)},
+		Error:  a.sealError, Version: version,
+	}
+	for i, x := range a.st.Exits {
+		d.Exits = append(d.Exits, describeExit(x, a.st.Policy.Exits[i], a.want.Firewall))
+	}
+	return d
+}
+
+func describeExit(x state.Exit, e rules.Exit, fw *rules.Firewall) exitDoc {
+	d := exitDoc{
+		Name: x.Name, State: x.Phase, Reason: x.Reason, Type: x.Type, Device: x.Device,
+		Endpoint: x.Status.Endpoint, RTT: float64(x.RTT.Microseconds()) / 1000,
+		Rx: x.Status.Rx, Tx: x.Status.Tx, IPv6: e.Carries(6), Resolvers: []string{},
+	}
+	if !x.Status.Handshake.IsZero() {
+		t := x.Status.Handshake.UTC()
+		d.Handshake = &t
+	}
+	if fw != nil {
+		for _, f := range fw.Exits {
+			if f.Name != x.Name {
+				continue
+			}
+			d.IPv6 = f.V6
+			if f.Resolver4.IsValid() {
+				d.Resolvers = append(d.Resolvers, f.Resolver4.String())
+			}
+			if f.Resolver6.IsValid() {
+				d.Resolvers = append(d.Resolvers, f.Resolver6.String())
+			}
+		}
+	}
+	return d
+}
+
+func nonEmptyLines(s string) []string {
+	var out []string
+	for line := range strings.Lines(s) {
+		if line = strings.TrimSpace(line); line != "" {
+			out = append(out, line)
+		}
+	}
+	return out
+}
+
+func noFlags(*flag.FlagSet) {}
+
+// statusExit is the exit status that scripts read.
+func statusExit(w state.Whole) int {
+	switch w {
+	case state.Protected, state.Degraded:
+		return 0
+	case state.Open:
+		return 4
+	}
+	return 3
+}
+
+func cmdStatus(ctx context.Context, g globals, args []string) (int, error) {
+	var asJSON bool
+	if err := none(flags(args, func(fs *flag.FlagSet) { fs.BoolVar(&asJSON, "json", false, "") })); err != nil {
+		return 2, err
+	}
+	var d statusDoc
+	if err := call(ctx, g.socket, "GET", "/api/v1/status", nil, &d); err != nil {
+		return 1, exitError{1, err}
+	}
+	if asJSON {
+		enc := json.NewEncoder(g.stdout)
+		enc.SetIndent("", "  ")
+		return statusExit(d.State), enc.Encode(d)
+	}
+	printStatus(g.stdout, d, time.Now())
+	return statusExit(d.State), nil
+}
+
+func printStatus(w io.Writer, d statusDoc, now time.Time) {
+	fmt.Fprintf(w, "%s for %s: %s\n", d.State, now.Sub(d.Since).Round(time.Second), d.Reason)
+	if !d.KillSwitch && d.State != state.Open {
+		fmt.Fprintln(w, "the kill switch is off: without a working exit, devices fall back to the WAN")
+	}
+	for _, e := range d.Exits {
+		fmt.Fprintf(w, "  exit %-12s %-10s %s", e.Name, e.State, e.Reason)
+		if e.Endpoint != "" {
+			fmt.Fprintf(w, ", server %s", e.Endpoint)
+		}
+		fmt.Fprintf(w, ", %s in, %s out\n", bytesText(e.Rx), bytesText(e.Tx))
+	}
+	yes := map[bool]string{true: "holds", false: "absent"}
+	fmt.Fprintf(w, "  routing lock %s, firewall lock (%s) %s; %d packets blocked, %d repairs\n",
+		yes[d.Locks.Routing], d.Firewall, yes[d.Locks.Firewall], d.Blocked.Packets, d.Healed)
+	for _, e := range d.Config.Errors {
+		fmt.Fprintln(w, "  configuration:", e)
+	}
+	if d.Error != "" {
+		fmt.Fprintln(w, "  error:", d.Error)
+	}
+}
+
+func bytesText(n uint64) string {
+	const unit = 1024
+	if n < unit {
+		return fmt.Sprintf("%d B", n)
+	}
+	v, units := float64(n)/unit, "KMGTPE"
+	i := 0
+	for v >= unit && i < len(units)-1 {
+		v, i = v/unit, i+1
+	}
+	return fmt.Sprintf("%.1f %ciB", v, units[i])
+}
