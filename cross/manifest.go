@@ -1,0 +1,201 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/lanseal/lanseal/cross/tree"
+)
+
+// product is one package, whatever its format.
+type product struct {
+	name, title, description string
+	license, section         string
+	depends                  []string
+	conffiles                []string // files, and folders that end in "/"
+	postinst, prerm          string   // the package's own part, beside the base system's
+	restart                  string   // the service that an upgrade has to restart
+	noarch                   bool
+}
+
+const (
+	homepage   = "https://github.com/lanseal/lanseal"
+	maintainer = "lanseal <dev@lanseal.example>"
+)
+
+func agentProduct() product {
+	return product{
+		name: "lanseal", title: "Seals a LAN into a VPN tunnel", license: "GPL-2.0-only", section: "net",
+		description: "Routes a whole LAN through WireGuard or OpenVPN, device by device,\n" +
+			"and lets nothing leave beside the tunnel: not at boot, not after a crash,\n" +
+			"not during an upgrade.",
+		// nftables is provided by nftables-json and nftables-nojson. OpenVPN is
+		// the user's choice and asked for at run time.
+		depends:   []string{"libc", "ca-bundle", "kmod-wireguard", "kmod-tun", "kmod-nft-core", "kmod-nft-nat", "nftables"},
+		conffiles: []string{"/etc/config/lanseal", "/etc/lanseal/"},
+		postinst:  reloadRPCD,
+		prerm:     unsealOnRemoval,
+		restart:   "lanseal",
+	}
+}
+
+func luciProduct() product {
+	return product{
+		name: "luci-app-lanseal", title: "LuCI support for lanseal", license: "Apache-2.0", section: "luci",
+		description: "Pages in LuCI for lanseal: state, exits, devices, settings.",
+		depends:     []string{"luci-base", "lanseal"},
+		postinst:    refreshLuCI,
+		noarch:      true,
+	}
+}
+
+// What runs on the router, beside the base system's own scripts. POSIX sh for
+// busybox; each part runs in a shell of its own.
+const (
+	// rpcd reads its plugins when it loads; luci.lanseal is a new one.
+	reloadRPCD = `#!/bin/sh
+[ -n "${IPKG_INSTROOT}" ] && exit 0
+[ -x /etc/init.d/rpcd ] && /etc/init.d/rpcd reload
+exit 0
+`
+	// Stopping never opens the LAN, removal does: whoever removes the package
+	// does not want to be sealed by what is no longer there to unseal. An
+	// upgrade is no removal. A failure must not leave a package behind that can
+	// neither be removed nor used; the locks are gone after a reboot at the
+	// latest, for nothing loads them any more.
+	unsealOnRemoval = `#!/bin/sh
+[ -n "${IPKG_INSTROOT}" ] && exit 0
+[ "${PKG_UPGRADE}" = "1" ] && exit 0
+/usr/sbin/lanseal unseal --yes || echo "lanseal: could not unseal; the LAN opens with the next reboot" >&2
+exit 0
+`
+	refreshLuCI = `#!/bin/sh
+[ -n "${IPKG_INSTROOT}" ] && exit 0
+rm -f /tmp/luci-indexcache.*
+rm -rf /tmp/luci-modulecache/
+[ -x /etc/init.d/rpcd ] && /etc/init.d/rpcd reload
+exit 0
+`
+)
+
+// agentTree is what lanseal puts on a router: the binary, the link that makes it
+// an rpcd plugin, and everything below openwrt/files, mapped 1:1 to /.
+func agentTree(root, binary string) (tree.Tree, error) {
+	data, err := os.ReadFile(binary)
+	if err != nil {
+		return tree.Tree{}, err
+	}
+	entries := []tree.Entry{
+		{Path: "/usr/sbin/lanseal", Mode: 0o755, Data: data},
+		{Path: "/usr/libexec/rpcd/luci.lanseal", Kind: tree.Link, Target: "/usr/sbin/lanseal"},
+		// Tunnel files hold private keys.
+		{Path: "/etc/lanseal", Kind: tree.Dir, Mode: 0o700},
+		{Path: "/etc/lanseal/tunnels", Kind: tree.Dir, Mode: 0o700},
+	}
+	more, err := staged(filepath.Join(root, "openwrt", "files"), "/")
+	if err != nil {
+		return tree.Tree{}, err
+	}
+	t, err := tree.New(append(entries, more...)...)
+	if err != nil {
+		return t, err
+	}
+	return withKeep(t, agentProduct())
+}
+
+// luciTree is what the LuCI app puts on a router, or nothing when there is no
+// app. As luci.mk has it: htdocs goes to /www, root to /.
+func luciTree(root string) (tree.Tree, bool, error) {
+	var entries []tree.Entry
+	for _, base := range []string{"luci", "luci/luci-app-lanseal"} {
+		for from, to := range map[string]string{"htdocs": "/www", "root": "/"} {
+			more, err := staged(filepath.Join(root, base, from), to)
+			if err != nil {
+				return tree.Tree{}, false, err
+			}
+			entries = append(entries, more...)
+		}
+	}
+	if len(entries) == 0 {
+		return tree.Tree{}, false, nil
+	}
+	t, err := tree.New(entries...)
+	return t, err == nil, err
+}
+
+// staged lists the files below a folder as they lie on the router below to; none
+// if there is no such folder. Folders come with their files.
+func staged(folder, to string) ([]tree.Entry, error) {
+	var out []tree.Entry
+	err := filepath.WalkDir(folder, func(name string, d fs.DirEntry, err error) error {
+		if name == folder && errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil || d.IsDir() || strings.HasPrefix(d.Name(), ".") {
+			return err
+		}
+		rel, err := filepath.Rel(folder, name)
+		if err != nil {
+			return err
+		}
+		e := tree.Entry{Path: path.Join(to, filepath.ToSlash(rel))}
+		if d.Type()&fs.ModeSymlink != 0 {
+			e.Kind = tree.Link
+			e.Target, err = os.Readlink(name)
+		} else {
+			e.Data, err = os.ReadFile(name)
+			e.Mode = modeOf(e.Path, e.Data)
+		}
+		if err != nil {
+			return err
+		}
+		if strings.HasPrefix(e.Path, "/etc/init.d/") && e.Mode != 0o755 {
+			return fmt.Errorf("%s is no script: rc.common could not start it", name)
+		}
+		out = append(out, e)
+		return nil
+	})
+	return out, err
+}
+
+// modeOf is the mode on the router. It is not that of the file here, which a
+// checkout or an archive may change.
+func modeOf(p string, data []byte) uint32 {
+	switch {
+	case strings.HasPrefix(p, "/etc/lanseal/"):
+		return 0o600 // secrets live there
+	case bytes.HasPrefix(data, []byte("#!")):
+		return 0o755
+	}
+	return 0o644
+}
+
+// withKeep adds /lib/upgrade/keep.d for what sysupgrade shall keep and cannot
+// find by itself: conffiles that are no regular files of the package.
+func withKeep(t tree.Tree, p product) (tree.Tree, error) {
+	var keep []string
+	for _, c := range p.conffiles {
+		if e, ok := t.Find(c); !ok || e.Kind != tree.File {
+			keep = append(keep, c)
+		}
+	}
+	file := "/lib/upgrade/keep.d/" + p.name
+	if len(keep) == 0 {
+		return t, nil
+	}
+	if e, ok := t.Find(file); ok {
+		for _, k := range keep {
+			if !strings.Contains("\n"+string(e.Data), "\n"+k+"\n") {
+				return t, fmt.Errorf("%s is staged and does not list %s", file, k)
+			}
+		}
+		return t, nil
+	}
+	return t.With(tree.Entry{Path: file, Mode: 0o644, Data: []byte(strings.Join(keep, "\n") + "\n")})
+}
