@@ -116,12 +116,16 @@ func flows() []Scenario {
 				return errors.Join(e.Agent.WriteConfig(e.Lab.UsualUCI(c)), e.Agent.Reload())
 			},
 			Check: func(ctx context.Context, e *Env) error {
-				a, err := e.Lab.TV.WhoAmI(lab.Echo4)
+				// The signal to read the file again is not waited for by anybody.
+				err := eventually(ctx, "the TV at its new exit", func() error {
+					a, err := e.Lab.TV.WhoAmI(lab.Echo4)
+					if err == nil && !e.Lab.VPN2.Public(a) {
+						err = fmt.Errorf("the TV is seen as %s, not as a customer of the second exit", a)
+					}
+					return err
+				})
 				if err != nil {
 					return err
-				}
-				if !e.Lab.VPN2.Public(a) {
-					return fmt.Errorf("the TV is seen as %s, not as a customer of the second exit", a)
 				}
 				if b, err := e.Lab.Laptop.WhoAmI(lab.Echo4); err != nil || !e.Lab.VPN1.Public(b) {
 					return errors.Join(err, fmt.Errorf("the laptop is seen as %s", b))
