@@ -36,7 +36,7 @@ func router(t *testing.T, script string, env ...string) []string {
 	// Every absolute path but the one below IPKG_INSTROOT, wherever it stands:
 	// the machine's own lanseal must not be run.
 	script = strings.ReplaceAll(script, "${IPKG_INSTROOT}/lib/", "${IPKG_INSTROOT:-"+root+"}/lib/")
-	for _, dir := range []string{"/etc/init.d/", "/etc/lanseal", "/usr/sbin/", "/var/", "/tmp/luci"} {
+	for _, dir := range []string{"/etc/init.d/", "/etc/lanseal", "/etc/config/", "/usr/sbin/", "/var/", "/tmp/luci"} {
 		script = strings.ReplaceAll(script, dir, root+dir)
 	}
 	calls := filepath.Join(root, "calls")

@@ -34,11 +34,11 @@ stop_agent() {
 	tries=0
 	while pids=$(pidof lanseal); do
 		signal=TERM
-		[ "$tries" -ge 5 ] && signal=KILL
+		[ "$tries" -ge 2 ] && signal=KILL
 		# shellcheck disable=SC2086 # a list of numbers
 		kill -s "$signal" $pids 2> /dev/null
 		tries=$((tries + 1))
-		[ "$tries" -gt 8 ] && return 0
+		[ "$tries" -gt 5 ] && return 0
 		sleep 1
 	done
 }
