@@ -55,7 +55,7 @@ func members(t *testing.T, data []byte) map[string]member {
 // Makefile, install into a folder and print what it defines.
 var stub = map[string]string{
 	"rules.mk":                      "INCLUDE_DIR:=$(TOPDIR)/include\nINSTALL_DIR:=install -d -m0755\nINSTALL_BIN:=install -m0755\nINSTALL_DATA:=install -m0644\nLN:=ln -sf\n",
-	"include/package.mk":            "define BuildPackage\nroot:; $(call Package/$(1)/install,$(ROOT))\n$(foreach v,conffiles postinst prerm postrm description,$(eval export text_$(v):=$$(Package/$(1)/$(v))))\nshow/%:; @printenv text_$$*\nlet/%:; @echo '$$($$*)'\nall:; $(Package/$(1))\nendef\n",
+	"include/package.mk":            "define BuildPackage\nroot:; $(call Package/$(1)/install,$(ROOT))\n$(foreach v,conffiles postinst prerm postrm description,$(eval export text_$(v):=$$(Package/$(1)/$(v))))\nshow/%:; @printenv text_$$*\nlet/%:; @echo '$$($$*)'\n$(eval $(Package/$(1)))\nendef\n",
 	"lang/golang/golang-package.mk": "GO_PKG_BUILD_BIN_DIR:=$(BIN)\n",
 }
 
@@ -116,12 +116,12 @@ func TestFeedMakefile(t *testing.T) {
 		delete(want, name)
 	}
 
-	make := sdk(t)
+	feed := sdk(t)
 	bin, root := t.TempDir(), t.TempDir()
 	if err := os.WriteFile(filepath.Join(bin, "agent"), []byte("binary"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	make("root", "ROOT="+root, "BIN="+bin)
+	feed("root", "ROOT="+root, "BIN="+bin)
 	got := map[string]string{}
 	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || path == root {
@@ -141,7 +141,7 @@ func TestFeedMakefile(t *testing.T) {
 	}
 
 	for name, script := range map[string]string{"postinst": "./postinst-pkg", "prerm": "./prerm-pkg", "postrm": "./postrm"} {
-		if d := cmp.Diff(control[script].data, make("show/"+name)); d != "" {
+		if d := cmp.Diff(control[script].data, feed("show/"+name)); d != "" {
 			t.Errorf("%s (-cross +feed):\n%s", name, d)
 		}
 	}
@@ -150,16 +150,16 @@ func TestFeedMakefile(t *testing.T) {
 		m := regexp.MustCompile(`(?m)^` + name + `: (.*)$`).FindStringSubmatch(text)
 		return append(m, "", "")[1]
 	}
-	depends := strings.Fields(strings.ReplaceAll(make("let/DEPENDS"), "+", ""))
+	depends := strings.Fields(strings.ReplaceAll(feed("let/DEPENDS"), "+", ""))
 	for name, pair := range map[string][2]string{
-		"version":     {field("Version"), make("let/PKG_VERSION")},
-		"licence":     {field("License"), make("let/PKG_LICENSE")},
-		"maintainer":  {field("Maintainer"), make("let/PKG_MAINTAINER")},
-		"URL":         {field("URL"), make("let/URL")},
-		"section":     {field("Section"), make("let/SECTION")},
+		"version":     {field("Version"), feed("let/PKG_VERSION")},
+		"licence":     {field("License"), feed("let/PKG_LICENSE")},
+		"maintainer":  {field("Maintainer"), feed("let/PKG_MAINTAINER")},
+		"URL":         {field("URL"), feed("let/URL")},
+		"section":     {field("Section"), feed("let/SECTION")},
 		"depends":     {field("Depends"), "libc, " + strings.Join(depends, ", ")},
-		"description": {field("Description"), make("let/TITLE")},
-		"conffiles":   {"/etc/config/lanseal\n/etc/lanseal/", make("show/conffiles")},
+		"description": {field("Description"), feed("let/TITLE")},
+		"conffiles":   {"/etc/config/lanseal\n/etc/lanseal/", feed("show/conffiles")},
 	} {
 		if pair[0] != strings.TrimSpace(pair[1]) {
 			t.Errorf("%s: cross has %q, the feed %q", name, pair[0], pair[1])
