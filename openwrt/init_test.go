@@ -59,7 +59,6 @@ const (
 	nothing = "nothing"
 	names   = "the seal of the names"
 	strict  = "the strict seal"
-	failed  = "nothing, and said so"
 )
 
 // What the guard lays, with the binary, without it, and with one that fails;
@@ -69,9 +68,9 @@ func TestGuard(t *testing.T) {
 	r.layFiles()
 	r.arm()
 	r.run("lanseal guard")
-	seal := r.read("/etc/lanseal/guard.nft")
-	if !strings.Contains(seal, "br-lan") {
-		t.Fatalf("no seal was written: %q", seal)
+	file := r.read("/etc/lanseal/guard.nft")
+	if !strings.Contains(file, "br-lan") {
+		t.Fatalf("no seal was written: %q", file)
 	}
 	binary := packed(t).binary
 	broken := "#!/bin/sh\necho broken >&2\nexit 1\n"
@@ -82,24 +81,24 @@ func TestGuard(t *testing.T) {
 		t.Fatal("the test itself is wrong")
 	}
 	for _, c := range []struct{ name, binary, config, seal, want string }{
-		{"as it should be", binary, enabled, seal, names},
+		{"as it should be", binary, enabled, file, names},
 		{"no seal yet", binary, enabled, "", names},
 		{"a damaged seal, and it is not needed", binary, enabled, "table inet x {", names},
-		{"an invalid configuration", binary, enabled + "\toption nonsense '1'\n", seal, names},
-		{"an unreadable configuration", binary, "config lanseal 'main\n", seal, names},
+		{"an invalid configuration", binary, enabled + "\toption nonsense '1'\n", file, names},
+		{"an unreadable configuration", binary, "config lanseal 'main\n", file, names},
 		{"an unreadable configuration and no seal", binary, "config lanseal 'main\n", "", strict},
-		{"disabled", binary, off("enabled"), seal, nothing},
-		{"kill switch off", binary, off("killswitch"), seal, nothing},
+		{"disabled", binary, off("enabled"), file, nothing},
+		{"kill switch off", binary, off("killswitch"), file, nothing},
 
-		{"no binary", "", enabled, seal, names},
-		{"a broken binary", broken, enabled, seal, names},
+		{"no binary", "", enabled, file, names},
+		{"a broken binary", broken, enabled, file, names},
 		{"no binary, no seal", "", enabled, "", strict},
 		{"no binary, a damaged seal", "", enabled, "table inet x {", strict},
-		{"no binary, half a seal", "", enabled, seal[:len(seal)/2], strict},
-		{"no binary, disabled", "", off("enabled"), seal, nothing},
-		{"no binary, disabled in a word", "", strings.Replace(enabled, "'1'", "'off'", 1), seal, nothing},
-		{"no binary, kill switch off", "", off("killswitch"), seal, nothing},
-		{"no binary, an unreadable configuration", "", "config lanseal 'main\n", seal, names},
+		{"no binary, half a seal", "", enabled, file[:len(file)/2], strict},
+		{"no binary, disabled", "", off("enabled"), file, nothing},
+		{"no binary, disabled in a word", "", strings.Replace(enabled, "'1'", "'off'", 1), file, nothing},
+		{"no binary, kill switch off", "", off("killswitch"), file, nothing},
+		{"no binary, an unreadable configuration", "", "config lanseal 'main\n", file, names},
 		{"no binary, no configuration", "", "", "", strict},
 		{"a broken binary, disabled", broken, off("enabled"), "", nothing},
 	} {
@@ -111,18 +110,14 @@ func TestGuard(t *testing.T) {
 					r.write(path, text, 0o755)
 				}
 			}
-			out, err := r.try("/etc/init.d/lanseal-guard boot")
+			// Whatever is run after the boot opens nothing.
+			out, err := r.try("cd /etc/init.d; for c in boot stop shutdown restart reload disable start; do ./lanseal-guard $c || exit 1; nft list ruleset >/tmp/$c; done")
 			if err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}
-			if got := r.sealed(); got != c.want {
-				t.Errorf("loaded %s, want %s\n%s", got, c.want, out)
-			}
-			// Whatever else is run opens nothing.
-			for _, command := range []string{"stop", "shutdown", "restart", "reload", "disable", "start"} {
-				r.run("/etc/init.d/lanseal-guard " + command)
-				if got := r.sealed(); got != c.want {
-					t.Errorf("after %s: %s, want %s", command, got, c.want)
+			for _, command := range []string{"boot", "stop", "shutdown", "restart", "reload", "disable", "start"} {
+				if got := seal(r.read("/tmp/" + command)); got != c.want {
+					t.Errorf("after %s: %s, want %s\n%s", command, got, c.want, out)
 				}
 			}
 		})
@@ -132,14 +127,17 @@ func TestGuard(t *testing.T) {
 // sealed says what the kernel holds.
 func (r *router) sealed() string {
 	r.t.Helper()
-	out := r.run("nft list ruleset")
+	return seal(r.run("nft list ruleset"))
+}
+
+func seal(ruleset string) string {
 	switch {
-	case strings.Contains(out, "no valid configuration: nothing is forwarded"):
+	case strings.Contains(ruleset, "no valid configuration: nothing is forwarded"):
 		return strict
-	case strings.Contains(out, "table inet lanseal_guard") && strings.Contains(out, "br-lan"):
+	case strings.Contains(ruleset, "table inet lanseal_guard") && strings.Contains(ruleset, "br-lan"):
 		return names
-	case strings.Contains(out, "lanseal"):
-		return out
+	case strings.Contains(ruleset, "lanseal"):
+		return ruleset
 	}
 	return nothing
 }

@@ -3,6 +3,7 @@ package openwrt
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -29,7 +30,7 @@ func TestMain(m *testing.M) {
 		routerInit(os.Args[2])
 	}
 	status := m.Run()
-	if dir, err := packagesIn(); err == nil {
+	if dir, err := scratch(); err == nil {
 		_ = os.RemoveAll(dir)
 	}
 	os.Exit(status)
@@ -92,60 +93,83 @@ func need(t *testing.T, programs ...string) {
 func newRouter(t *testing.T) *router {
 	t.Helper()
 	need(t, "busybox", "nft", "ip", "iptables-legacy", "nsenter", "ldd")
-	r := &router{t: t, root: t.TempDir()}
-	for _, dir := range []string{"bin", "dev", "proc", "run", "sys", "tmp", "var/run", "var/lib", "usr/bin", "usr/sbin", "usr/lib/opkg/info", "usr/libexec/rpcd",
-		"etc/config", "etc/init.d", "etc/rc.d", "etc/hotplug.d/ntp", "usr/lib/xtables"} {
-		r.must(os.MkdirAll(filepath.Join(r.root, dir), 0o755))
-	}
-	r.must(os.CopyFS(r.root, os.DirFS("testdata/root")))
-	for _, name := range []string{"sbin/uci", "etc/rc.common"} {
-		r.must(os.Chmod(filepath.Join(r.root, name), 0o755))
-	}
-	// Services that lanseal's scripts talk to.
-	for _, name := range []string{"rpcd", "network", "firewall"} {
-		r.write("/etc/init.d/"+name, "#!/bin/sh\necho \"$(basename $0) $*\" >>/tmp/services\n", 0o755)
+	r := &router{t: t, root: filepath.Join(t.TempDir(), "root")}
+	model, err := makeModel()
+	r.must(err)
+	// Links, because nothing here is written to in its place.
+	if out, err := exec.Command("cp", "-al", model, r.root).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
 	r.write("/etc/config/network", "config interface 'lan'\n\toption proto 'static'\n", 0o644)
-
-	r.program("busybox", "/bin/busybox")
-	applets, err := exec.Command("busybox", "--list").Output()
-	r.must(err)
-	for _, name := range strings.Fields(string(applets)) {
-		r.must(os.Symlink("busybox", filepath.Join(r.root, "bin", name)))
-	}
-	r.program("nft", "/usr/sbin/nft")
-	r.program("ip", fullIP) // not in PATH: most routers have busybox's alone
-	r.program("iptables-legacy", "/usr/sbin/xtables")
-	for _, name := range []string{"iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"} {
-		r.must(os.Symlink("xtables", filepath.Join(r.root, "usr/sbin", name)))
-	}
-	extensions, _ := filepath.Glob("/usr/lib/*/xtables/*.so")
-	for _, file := range extensions {
-		r.copy(file, "/usr/lib/xtables/"+filepath.Base(file))
-	}
 	r.boot()
 	return r
 }
 
+// makeModel makes the root directory that all routers begin with, once.
+var makeModel = sync.OnceValues(func() (string, error) {
+	dir, err := scratch()
+	if err != nil {
+		return "", err
+	}
+	m := model{root: filepath.Join(dir, "model")}
+	for _, dir := range []string{"bin", "dev", "proc", "run", "sys", "tmp", "var/run", "var/lib", "usr/bin", "usr/sbin", "usr/lib/opkg/info", "usr/libexec/rpcd",
+		"usr/lib/xtables", "etc/config", "etc/init.d", "etc/rc.d", "etc/hotplug.d/ntp"} {
+		m.must(os.MkdirAll(filepath.Join(m.root, dir), 0o755))
+	}
+	m.must(os.CopyFS(m.root, os.DirFS("testdata/root")))
+	for _, name := range []string{"sbin/uci", "etc/rc.common"} {
+		m.must(os.Chmod(filepath.Join(m.root, name), 0o755))
+	}
+	// Services that lanseal's scripts talk to.
+	for _, name := range []string{"rpcd", "network", "firewall"} {
+		m.must(os.WriteFile(filepath.Join(m.root, "etc/init.d", name), []byte("#!/bin/sh\necho \"$(basename $0) $*\" >>/tmp/services\n"), 0o755))
+	}
+	m.program("busybox", "bin/busybox")
+	applets, err := exec.Command("busybox", "--list").Output()
+	m.must(err)
+	for _, name := range strings.Fields(string(applets)) {
+		m.must(os.Symlink("busybox", filepath.Join(m.root, "bin", name)))
+	}
+	m.program("nft", "usr/sbin/nft")
+	m.program("ip", fullIP) // not in PATH: most routers have busybox's alone
+	m.program("iptables-legacy", "usr/sbin/xtables")
+	for _, name := range []string{"iptables", "iptables-save", "iptables-restore", "ip6tables", "ip6tables-save", "ip6tables-restore"} {
+		m.must(os.Symlink("xtables", filepath.Join(m.root, "usr/sbin", name)))
+	}
+	extensions, _ := filepath.Glob("/usr/lib/*/xtables/*.so")
+	for _, file := range extensions {
+		m.copy(file, filepath.Join("usr/lib/xtables", filepath.Base(file)))
+	}
+	return m.root, m.err
+})
+
+// model is a root directory in the making, and the first error.
+type model struct {
+	root string
+	err  error
+}
+
+func (m *model) must(err error) { m.err = errors.Join(m.err, err) }
+
 // program copies a program and the libraries that it is linked with.
-func (r *router) program(name, to string) {
-	r.t.Helper()
+func (m *model) program(name, to string) {
 	path, err := exec.LookPath(name)
-	r.must(err)
+	m.must(err)
 	path, err = filepath.EvalSymlinks(path)
-	r.must(err)
-	r.copy(path, to)
+	m.must(err)
+	m.copy(path, to)
 	linked, _ := exec.Command("ldd", path).Output() // fails for static programs
 	for _, lib := range regexp.MustCompile(`(/\S+) \(0x`).FindAllStringSubmatch(string(linked), -1) {
-		r.copy(lib[1], lib[1])
+		m.copy(lib[1], lib[1])
 	}
 }
 
-func (r *router) copy(from, to string) {
-	r.t.Helper()
+func (m *model) copy(from, to string) {
 	data, err := os.ReadFile(from)
-	r.must(err)
-	r.write(to, string(data), 0o755)
+	m.must(err)
+	to = filepath.Join(m.root, to)
+	m.must(os.MkdirAll(filepath.Dir(to), 0o755))
+	m.must(os.WriteFile(to, data, 0o755))
 }
 
 func (r *router) boot() {
@@ -198,6 +222,14 @@ func (r *router) run(script string) string {
 		r.t.Fatalf("%s: %v\n%s", script, err, out)
 	}
 	return out
+}
+
+// copy puts a file of this machine on the router.
+func (r *router) copy(from, to string) {
+	r.t.Helper()
+	data, err := os.ReadFile(from)
+	r.must(err)
+	r.write(to, string(data), 0o755)
 }
 
 // write puts a file on the router, in the place of one that may be running.
@@ -273,11 +305,11 @@ const version = "0.1.0"
 // packages are what cross makes for this machine.
 type packages struct{ ipk, apk, binary string }
 
-var packagesIn = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "lanseal-openwrt-") })
+var scratch = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "lanseal-openwrt-") })
 
 // makePackages runs cross once, for all tests of this package.
 var makePackages = sync.OnceValues(func() (packages, error) {
-	dist, err := packagesIn()
+	dist, err := scratch()
 	if err != nil {
 		return packages{}, err
 	}
