@@ -62,7 +62,8 @@ const (
 	// managers then put the new one beside it. reload_config tells services what
 	// has changed since it last looked, so a new configuration is shown to it:
 	// else the first change of all would reach nobody. rpcd reads its plugins
-	// when it loads; luci.lanseal is a new one.
+	// when it loads; luci.lanseal is a new one. fw4 includes the way through it
+	// when it loads.
 	//
 	// apk stops nothing before an upgrade, the base system's part only starts,
 	// and procd keeps a process whose command line is unchanged: without the
@@ -79,6 +80,7 @@ if [ -f $seen ] && ! grep -q ' lanseal$' $seen; then
 	echo "${sum%% *}  lanseal" >>$seen
 fi
 [ -x /etc/init.d/rpcd ] && /etc/init.d/rpcd reload
+nft list table inet fw4 >/dev/null 2>&1 && /etc/init.d/firewall reload
 [ "${PKG_UPGRADE}" = "1" ] && /etc/init.d/lanseal restart
 exit 0
 `
@@ -105,11 +107,11 @@ while [ $tries -lt 12 ] && pidof lanseal >/dev/null; do
 	tries=$((tries + 1))
 done
 rm -rf /var/lib/lanseal /var/run/lanseal.sock
-rm -f /etc/lanseal/guard.nft /etc/lanseal/state.db /etc/config/lanseal-opkg /etc/config/lanseal.apk-new
+rm -f /etc/lanseal/guard.nft /etc/lanseal/state.db* /etc/lanseal/openwrt.json.old /etc/config/lanseal-opkg /etc/config/lanseal.apk-new
 rmdir /etc/lanseal/tunnels /etc/lanseal 2>/dev/null
 [ -d /etc/lanseal ] && echo "lanseal: your tunnel files, with their keys, are still in /etc/lanseal" >&2
 [ -x /etc/init.d/rpcd ] && /etc/init.d/rpcd reload
-nft list chain inet fw4 forward 2>/dev/null | grep -q '"!lanseal' && /etc/init.d/firewall reload
+nft list table inet fw4 >/dev/null 2>&1 && /etc/init.d/firewall reload
 exit 0
 `
 	refreshLuCI = `#!/bin/sh

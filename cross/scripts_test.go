@@ -28,7 +28,7 @@ func router(t *testing.T, script string, env ...string) []string {
 		}
 	}
 	// The machine's own programs must not be asked either.
-	for name, text := range map[string]string{"pidof": "exit 1\n", "nft": "echo '\"!lanseal: x\"'\n", "uci": "echo lanseal.main=lanseal\n"} {
+	for name, text := range map[string]string{"pidof": "exit 1\n", "nft": "exit 0\n", "uci": "echo lanseal.main=lanseal\n"} {
 		if err := writeFile(filepath.Join(root, "bin", name), []byte("#!/bin/sh\n"+text), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -58,19 +58,19 @@ func TestApkScripts(t *testing.T) {
 		env    []string
 		want   []string
 	}{
-		"install":              {s.PostInstall, nil, []string{"users lanseal", "postinst lanseal upgrade=", "rpcd reload"}},
-		"upgrade":              {s.PostUpgrade, nil, []string{"users lanseal", "postinst lanseal upgrade=1", "rpcd reload", "lanseal restart"}},
+		"install":              {s.PostInstall, nil, []string{"users lanseal", "postinst lanseal upgrade=", "rpcd reload", "firewall reload"}},
+		"upgrade":              {s.PostUpgrade, nil, []string{"users lanseal", "postinst lanseal upgrade=1", "rpcd reload", "firewall reload", "lanseal restart"}},
 		"remove":               {s.PreDeinstall, nil, []string{"prerm lanseal", "lanseal unseal --yes"}},
 		"removed":              {s.PostDeinstall, nil, []string{"rpcd reload", "firewall reload"}},
 		"told to run nothing":  {s.PostUpgrade, []string{"IPKG_NO_SCRIPT=1"}, []string{""}},
 		"not OpenWrt":          {s.PostInstall, []string{"IPKG_INSTROOT=/nonexistent"}, []string{""}},
 		"a removal that fails": {s.PreDeinstall, []string{"FAIL=1"}, []string{"prerm lanseal", "lanseal unseal --yes", "unseal.sh"}},
-		"a restart that fails": {s.PostUpgrade, []string{"FAIL=1"}, []string{"users lanseal", "postinst lanseal upgrade=1", "rpcd reload", "lanseal restart"}},
+		"a restart that fails": {s.PostUpgrade, []string{"FAIL=1"}, []string{"users lanseal", "postinst lanseal upgrade=1", "rpcd reload", "firewall reload", "lanseal restart"}},
 		"an app, installed":    {scripts(luciProduct()).PostInstall, nil, []string{"users luci-app-lanseal", "postinst luci-app-lanseal upgrade=", "rpcd reload"}},
 		"an app, upgraded":     {scripts(luciProduct()).PostUpgrade, nil, []string{"users luci-app-lanseal", "postinst luci-app-lanseal upgrade=1", "rpcd reload"}},
 		"an app, removed":      {scripts(luciProduct()).PreDeinstall, nil, []string{"prerm luci-app-lanseal"}},
-		"opkg: install":        {settleIn, []string{"PKG_UPGRADE=0"}, []string{"rpcd reload"}},
-		"opkg: upgrade":        {settleIn, []string{"PKG_UPGRADE=1"}, []string{"rpcd reload", "lanseal restart"}},
+		"opkg: install":        {settleIn, []string{"PKG_UPGRADE=0"}, []string{"rpcd reload", "firewall reload"}},
+		"opkg: upgrade":        {settleIn, []string{"PKG_UPGRADE=1"}, []string{"rpcd reload", "firewall reload", "lanseal restart"}},
 		"opkg: removal":        {unsealOnRemoval, []string{"PKG_UPGRADE=0"}, []string{"lanseal unseal --yes"}},
 		"opkg: removed":        {sweepUp, []string{"PKG_UPGRADE=0"}, []string{"rpcd reload", "firewall reload"}},
 		"opkg: old one goes":   {unsealOnRemoval, []string{"PKG_UPGRADE=1"}, []string{""}},

@@ -36,6 +36,7 @@ func (r *router) agent() string { return strings.TrimSpace(r.read("/tmp/procd/pi
 // nothing.
 func TestInstallAndRemove(t *testing.T) {
 	eachManager(t, func(t *testing.T, r *router, m manager) {
+		r.run("nft add table inet fw4")
 		before, kernel := r.tree("/"), r.kernel()
 		m.install()
 		r.awaits("open")
@@ -46,10 +47,14 @@ func TestInstallAndRemove(t *testing.T) {
 		if d := cmp.Diff(kernel, r.kernel()); d != "" {
 			t.Errorf("switched off, and the kernel is changed:\n%s", d)
 		}
-		if !strings.Contains(r.read("/tmp/services"), "rpcd reload") {
-			t.Error("rpcd was not told of its plugin")
+		const told = "rpcd reload\nfirewall reload\n" // of the plugin, and of the way through fw4
+		if got := r.read("/tmp/services"); got != told {
+			t.Errorf("told: %q", got)
 		}
 		m.remove()
+		if got := r.read("/tmp/services"); got != told+told {
+			t.Errorf("told in the end: %q", got)
+		}
 		for _, line := range difference(before, r.tree("/")) {
 			if !strings.HasPrefix(line, "new: /tmp") && !strings.HasPrefix(line, "new: /usr/share") && !strings.HasPrefix(line, "new: /lib") &&
 				!strings.HasPrefix(line, "changed: /tmp") && !strings.HasPrefix(line, "new: /proc") && !strings.Contains(line, ": /run") {
@@ -193,7 +198,7 @@ func TestOldRescueIsReplaced(t *testing.T) {
 	eachManager(t, func(t *testing.T, r *router, m manager) {
 		r.write("/etc/lanseal/unseal.sh", "#!/bin/sh\n# of an older version\n", 0o700)
 		m.install()
-		if strings.Contains(r.read("/etc/lanseal/unseal.sh"), "older") || strings.Contains(r.run("ls /etc/lanseal"), "unseal.sh-") {
+		if strings.Contains(r.read("/etc/lanseal/unseal.sh"), "of an older version") || strings.Contains(r.run("ls /etc/lanseal"), "unseal.sh-") {
 			t.Error(r.run("ls -l /etc/lanseal"))
 		}
 	})

@@ -1,6 +1,11 @@
 package openwrt
 
 import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -129,6 +134,64 @@ func TestRescueRestoresSysctls(t *testing.T) {
 	r.run("sh /etc/lanseal/unseal.sh")
 	if got := strings.TrimSpace(r.run("cat /proc/sys/net/ipv4/conf/eth0/src_valid_mark")); got != "0" || r.exists("/var/lib/lanseal/sysctls.json") {
 		t.Errorf("src_valid_mark is %s", got)
+	}
+}
+
+// The record of the agent's changes, as agent/openwrt writes it: a file that is
+// as the agent left it is put back byte for byte; one that somebody has changed
+// since stays as it is, but for the sections that are lanseal's by name.
+func TestRescueRestoresFiles(t *testing.T) {
+	r := newRouter(t)
+	r.layFiles()
+	found := map[string]string{
+		"network":  "config interface 'lan'\n\toption proto 'static'   # Zürich, \"æøå\"\n",
+		"dhcp":     "config dnsmasq\r\n\toption domain 'lan'\r\n",
+		"firewall": "config defaults\n\toption forward 'REJECT'",
+	}
+	left := map[string]string{"network": found["network"] + lansealsNetwork, "dhcp": found["dhcp"] + "\toption noresolv '1'\n", "firewall": found["firewall"] + "\n"}
+	type file struct {
+		Found   []byte   `json:"found,omitempty"`
+		Left    []string `json:"left"`
+		Changes []string `json:"changes"`
+	}
+	record := map[string]any{"made": []string{"/tmp/dnsmasq.d/lanseal.conf", "/etc/passwd"}}
+	files := map[string]file{}
+	for name, text := range left {
+		r.write("/etc/config/"+name, text, 0o600)
+		files[name] = file{Found: []byte(found[name]), Left: []string{strings.Repeat("0", 64), fmt.Sprintf("%x", sha256.Sum256([]byte(text)))}}
+	}
+	record["files"] = files
+	text, err := json.Marshal(record)
+	r.must(err)
+	r.write("/etc/passwd", "root\n", 0o644)
+	for name, changed := range map[string]string{"": "", "network": left["network"] + "\nconfig route\n"} {
+		for pkg, text := range left {
+			r.write("/etc/config/"+pkg, text, 0o600)
+		}
+		if changed != "" {
+			r.write("/etc/config/"+name, changed, 0o600)
+		}
+		r.write("/etc/lanseal/openwrt.json", string(text), 0o600)
+		r.write("/tmp/dnsmasq.d/lanseal.conf", "server=10.64.0.1@ls-se\n", 0o644)
+		r.run("rm -f /tmp/services")
+		out := r.run("sh /etc/lanseal/unseal.sh")
+		for pkg, want := range found {
+			if got := r.read("/etc/config/" + pkg); pkg != name && got != want {
+				t.Errorf("%s: %q, want %q\n%s", pkg, got, want, out)
+			}
+		}
+		if got := r.read("/etc/config/network"); changed != "" && (strings.Contains(got, "lanseal") || !strings.Contains(got, "config route") || !strings.Contains(out, "/etc/config/network has changed")) {
+			t.Errorf("network: %s\n%s", got, out)
+		}
+		if d := cmp.Diff("network reload\nfirewall reload\ndnsmasq restart\nodhcpd reload\n", r.read("/tmp/services")); d != "" {
+			t.Errorf("services (-want +got):\n%s", d)
+		}
+		if r.exists("/etc/lanseal/openwrt.json") || r.exists("/tmp/dnsmasq.d/lanseal.conf") || !r.exists("/etc/passwd") {
+			t.Error("files of lanseal's are left, or others' gone")
+		}
+		if info, err := os.Stat(filepath.Join(r.root, "etc/config/dhcp")); err != nil || info.Mode() != 0o600 {
+			t.Errorf("%v %v", info, err)
+		}
 	}
 }
 

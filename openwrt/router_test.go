@@ -121,7 +121,7 @@ var makeModel = sync.OnceValues(func() (string, error) {
 		m.must(os.Chmod(filepath.Join(m.root, name), 0o755))
 	}
 	// Services that lanseal's scripts talk to.
-	for _, name := range []string{"rpcd", "network", "firewall"} {
+	for _, name := range []string{"rpcd", "network", "firewall", "dnsmasq", "odhcpd"} {
 		m.must(os.WriteFile(filepath.Join(m.root, "etc/init.d", name), []byte("#!/bin/sh\necho \"$(basename $0) $*\" >>/tmp/services\n"), 0o755))
 	}
 	m.program("busybox", "bin/busybox")

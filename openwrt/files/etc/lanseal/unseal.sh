@@ -2,16 +2,17 @@
 # unseal.sh: opens the LAN when lanseal itself is gone or broken, for example
 # after a sysupgrade to an image without it. It needs sh, the router's own
 # ip, nft or iptables, and uci if it is there. It removes lanseal's tables,
-# chains, rules and tunnels, and what it keeps in /etc/config/network and
-# /etc/config/firewall, and sets enabled '0'. Running it twice does no harm.
+# chains, rules and tunnels, puts back the files below /etc/config that lanseal
+# changed, and sets enabled '0'. Running it twice does no harm.
 #
-# Where lanseal works, "lanseal unseal" is better: it puts back every value
-# that it changed.
+# Where lanseal works, "lanseal unseal" is better: it also undoes its changes in
+# a file that somebody has changed since.
 set -u
 PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin
 
 config=/etc/config/lanseal
 sysctls=/var/lib/lanseal/sysctls.json
+record=/etc/lanseal/openwrt.json
 
 have() {
 	command -v "$1" > /dev/null
@@ -103,24 +104,89 @@ restore_sysctls() {
 	rm -f "$sysctls"
 }
 
-# remove_uci PACKAGE: every section named lanseal or lanseal_…
+# decode: base64, which busybox on OpenWrt has no program for. Its awk may know
+# no powers.
+decode() {
+	awk '
+		BEGIN {
+			for (i = 0; i < 64; i++) value[substr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", i + 1, 1)] = i
+			power[0] = 1
+			power[2] = 4
+			power[4] = 16
+		}
+		{
+			for (i = 1; i <= length($0) && substr($0, i, 1) != "="; i++) {
+				bits = bits * 64 + value[substr($0, i, 1)]
+				have += 6
+				if (have < 8) continue
+				have -= 8
+				printf "%c", int(bits / power[have])
+				bits = bits % power[have]
+			}
+		}
+	'
+}
+
+# restore_files: the record has the files as lanseal found them, and hashes of
+# them as it left them: {"files":{"dhcp":{"found":"…","left":["…"], …}}, …}
+restore_files() {
+	[ -f "$record" ] || return 0
+	sed 's/"\([a-z0-9_-]*\)":{"found":"\([A-Za-z0-9+\/=]*\)","left":\["\([^]]*\)"\]/\n@ \1 \2 \3\n/g' "$record" |
+		sed -n 's/^@ //p' | while read -r package found left; do
+		now=$(sha256sum "/etc/config/$package")
+		case $left in
+		*"${now%% *}"*)
+			echo "$found" | decode > "/tmp/unseal.$$" && cat "/tmp/unseal.$$" > "/etc/config/$package" && echo "$package" >> /tmp/unseal.changed
+			rm -f "/tmp/unseal.$$"
+			;;
+		*) echo "unseal.sh: /etc/config/$package has changed since; look through it for what is lanseal's" >&2 ;;
+		esac
+	done
+	sed -n 's/.*"made":\[\([^]]*\)\].*/\1/p' "$record" | tr ',' '\n' | sed -n 's/^"\(.*\/lanseal\.[^"]*\)"$/\1/p' |
+		while read -r file; do
+			rm -f "$file"
+		done
+	mv "$record" "$record.old"
+}
+
+# remove_uci PACKAGE: every section named lanseal_…, where there is no record.
 remove_uci() {
 	have uci || return 0
-	sections=$(uci -q show "$1" | sed -n "s/^$1\.\(lanseal[A-Za-z0-9_]*\)=.*/\1/p")
+	sections=$(uci -q show "$1" | sed -n "s/^$1\.\(lanseal_[A-Za-z0-9_]*\)=.*/\1/p")
 	[ -n "$sections" ] || return 0
 	for section in $sections; do
 		uci -q delete "$1.$section"
 	done
 	uci -q commit "$1"
-	[ -x "/etc/init.d/$1" ] && "/etc/init.d/$1" reload
+	echo "$1" >> /tmp/unseal.changed
+}
+
+# reload_services: those whose files have changed.
+reload_services() {
+	[ -f /tmp/unseal.changed ] || return 0
+	for package in network firewall dhcp; do
+		grep -qx "$package" /tmp/unseal.changed || continue
+		case $package in
+		dhcp) services="dnsmasq odhcpd" ;;
+		*) services=$package ;;
+		esac
+		for service in $services; do
+			action=reload
+			[ "$service" = dnsmasq ] && action=restart # it forgets a folder of its files only then
+			[ -x "/etc/init.d/$service" ] && "/etc/init.d/$service" "$action"
+		done
+	done
+	rm -f /tmp/unseal.changed
 }
 
 echo "unseal.sh: every device of the LAN will use the WAN with your real address"
 switch_off
 stop_agent
-rm -f /etc/lanseal/guard.nft
+rm -f /etc/lanseal/guard.nft /tmp/unseal.changed
+restore_files
 remove_uci network
 remove_uci firewall
+reload_services
 remove_nft
 remove_iptables
 remove_routing
