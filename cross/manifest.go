@@ -18,6 +18,7 @@ type product struct {
 	name, title, description string
 	license, section         string
 	depends                  []string
+	apkDepends               []string // and these on releases with apk
 	conffiles                []string // files, and folders that end in "/"
 	postinst, prerm          string   // the package's own part, beside the base system's
 	postrm                   string   // runs as it is, after the files are gone
@@ -35,13 +36,17 @@ func agentProduct() product {
 		description: "Routes a whole LAN through WireGuard or OpenVPN, device by device,\n" +
 			"and lets nothing leave beside the tunnel: not at boot, not after a crash,\n" +
 			"not during an upgrade.",
-		// nftables is provided by nftables-json and nftables-nojson. OpenVPN is
-		// the user's choice and asked for at run time.
-		depends:   []string{"libc", "ca-bundle", "kmod-wireguard", "kmod-tun", "kmod-nft-core", "kmod-nft-nat", "nftables"},
-		conffiles: []string{"/etc/config/lanseal", "/etc/lanseal/"},
-		postinst:  settleIn,
-		prerm:     unsealOnRemoval,
-		postrm:    sweepUp,
+		// OpenVPN is the user's choice and asked for at run time.
+		depends: []string{"libc", "ca-bundle", "kmod-wireguard", "kmod-tun"},
+		// On releases with opkg firewall4 brings these, and 21.02 must not have
+		// them: its kernel cannot reject in prerouting, and nft is preferred to
+		// iptables where it is installed. nftables is provided by nftables-json
+		// and nftables-nojson.
+		apkDepends: []string{"kmod-nft-core", "kmod-nft-fib", "kmod-nft-nat", "nftables"},
+		conffiles:  []string{"/etc/config/lanseal", "/etc/lanseal/"},
+		postinst:   settleIn,
+		prerm:      unsealOnRemoval,
+		postrm:     sweepUp,
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/lanseal/lanseal/cross/apk"
@@ -134,7 +135,7 @@ func (j job) apks() error {
 			file, _, err := apk.Build(apk.Package{
 				Info: apk.Info{
 					Name: p.name, Version: v.apk, Description: p.title, Arch: arch, License: p.license, Origin: p.name,
-					Maintainer: maintainer, URL: homepage, Depends: p.depends, Provides: []string{p.name + "-any"},
+					Maintainer: maintainer, URL: homepage, Depends: slices.Concat(p.depends, p.apkDepends), Provides: []string{p.name + "-any"},
 					Tags: []string{"openwrt:section=" + p.section},
 				},
 				Tree: t, Scripts: scripts(p),

@@ -14,10 +14,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/lanseal/lanseal/cross/apk/read"
 )
 
 // member is one file of a package.
@@ -150,14 +153,23 @@ func TestFeedMakefile(t *testing.T) {
 		m := regexp.MustCompile(`(?m)^` + name + `: (.*)$`).FindStringSubmatch(text)
 		return append(m, "", "")[1]
 	}
-	depends := strings.Fields(strings.ReplaceAll(feed("let/DEPENDS"), "+", ""))
+	data, err := os.ReadFile(packed(t).apk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	apk, err := read.ReadPackage(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	depends := append(strings.Fields(strings.ReplaceAll(feed("let/DEPENDS"), "+", "")), "libc")
+	slices.Sort(depends) // as apk has them
 	for name, pair := range map[string][2]string{
 		"version":     {field("Version"), feed("let/PKG_VERSION")},
 		"licence":     {field("License"), feed("let/PKG_LICENSE")},
 		"maintainer":  {field("Maintainer"), feed("let/PKG_MAINTAINER")},
 		"URL":         {field("URL"), feed("let/URL")},
 		"section":     {field("Section"), feed("let/SECTION")},
-		"depends":     {field("Depends"), "libc, " + strings.Join(depends, ", ")},
+		"depends":     {strings.Join(apk.Info.Depends, " "), strings.Join(depends, " ")},
 		"description": {field("Description"), feed("let/TITLE")},
 		"conffiles":   {"/etc/config/lanseal\n/etc/lanseal/", feed("show/conffiles")},
 	} {
