@@ -112,7 +112,7 @@ while [ $tries -lt 12 ] && pidof lanseal >/dev/null; do
 	tries=$((tries + 1))
 done
 rm -rf /var/lib/lanseal /var/run/lanseal.sock
-rm -f /etc/lanseal/guard.nft /etc/lanseal/state.db* /etc/lanseal/openwrt.json.old /etc/config/lanseal-opkg /etc/config/lanseal.apk-new
+rm -f /etc/lanseal/state.db* /etc/lanseal/openwrt.json.old /etc/config/lanseal-opkg /etc/config/lanseal.apk-new
 rmdir /etc/lanseal/tunnels /etc/lanseal 2>/dev/null
 [ -d /etc/lanseal ] && echo "lanseal: your tunnel files, with their keys, are still in /etc/lanseal" >&2
 [ -x /etc/init.d/rpcd ] && /etc/init.d/rpcd reload

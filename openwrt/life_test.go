@@ -101,6 +101,8 @@ func TestLife(t *testing.T) {
 			t.Errorf("the new rescue lies beside the old one: %s", out)
 		}
 
+		r.write("/etc/lanseal/state.db", "the agent's", 0o600)
+		r.write("/etc/lanseal/state.db.damaged", "the agent's", 0o600)
 		m.remove()
 		off := strings.Replace(enabled, "enabled '1'", "enabled '0'", 1)
 		want := map[string]string{
