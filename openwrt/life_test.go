@@ -83,6 +83,7 @@ func TestLife(t *testing.T) {
 		}
 		pid := r.agent()
 
+		r.write("/etc/lanseal/state.db", "the agent's", 0o600)
 		watch := r.watchLocks()
 		for range 2 { // to a newer one, and to an older one
 			m.install()
@@ -101,7 +102,9 @@ func TestLife(t *testing.T) {
 			t.Errorf("the new rescue lies beside the old one: %s", out)
 		}
 
-		r.write("/etc/lanseal/state.db", "the agent's", 0o600)
+		if !r.exists("/etc/lanseal/state.db") {
+			t.Error("an upgrade took the agent's memory")
+		}
 		r.write("/etc/lanseal/state.db.damaged", "the agent's", 0o600)
 		m.remove()
 		off := strings.Replace(enabled, "enabled '1'", "enabled '0'", 1)
@@ -190,6 +193,26 @@ func TestRemovalOfABrokenAgent(t *testing.T) {
 		m.remove()
 		if d := cmp.Diff(kernel, r.kernel()); d != "" {
 			t.Errorf("still sealed (-before +after):\n%s", d)
+		}
+	})
+}
+
+// The agent saves its state when it ends, and may take its time: the sweep
+// comes after it.
+func TestRemovalWaitsForTheAgent(t *testing.T) {
+	eachManager(t, func(t *testing.T, r *router, m manager) {
+		m.install()
+		r.awaits("open")
+		r.run("/etc/init.d/lanseal stop; while pidof lanseal; do sleep 0.05; done")
+		r.write("/usr/sbin/lanseal", `#!/bin/sh
+[ "$1" = run ] || exit 0
+trap 'sleep 1; echo state >/etc/lanseal/state.db; exit' TERM
+while :; do sleep 0.05; done
+`, 0o755)
+		r.run("/etc/init.d/lanseal start; while ! pidof lanseal; do sleep 0.05; done")
+		m.remove()
+		if r.exists("/etc/lanseal") || r.run("pidof lanseal || true") != "" {
+			t.Error("left: " + r.run("ls -l /etc/lanseal; pidof lanseal || true"))
 		}
 	})
 }

@@ -23,22 +23,23 @@ procd_add_raw_trigger() { told "on $*"; }
 
 running() { [ -f $dir/pid ] && [ -d "/proc/$(cat $dir/pid)" ]; }
 
-# shellcheck disable=SC2154 # name is rc.common's
 procd_set() {
 	[ -f $dir/live ] || return 0
 	running && [ "$(cat $dir/spec)" = "$environment $command" ] && return 0
-	procd_kill "$name"
+	running && kill "$(cat $dir/pid)"
+	while running; do sleep 0.05; done
 	echo "$environment $command" >$dir/spec
 	# shellcheck disable=SC2086 # words
 	env $environment $command >>$dir/log 2>&1 &
 	echo $! >$dir/pid
 }
 
+# It does not wait for the end, and nor does the real one.
 procd_kill() {
 	told "kill $1"
 	running || return 0
 	kill "$(cat $dir/pid)"
-	while running; do sleep 0.05; done
+	: >$dir/spec
 }
 
 procd_send_signal() {
