@@ -11,8 +11,8 @@ PACKAGES := ./...
 
 # Packages whose tests build namespaces: they measure time, so they do not run
 # beside each other.
-LAB := ./agent ./agent/lab/... ./agent/kernel ./agent/tunnel
-UNIT := go list $(PACKAGES) | grep -vE '/lanseal/agent(/lab(/.*)?|/kernel|/tunnel)?$$'
+LAB := ./agent ./agent/lab/... ./agent/kernel ./agent/tunnel ./openwrt
+UNIT := go list $(PACKAGES) | grep -vE '/lanseal/(agent(/lab(/.*)?|/kernel|/tunnel)?|openwrt)$$'
 FUZZTIME ?= 20000x
 
 # "make test" uses the race detector where there is a compiler for it;
@@ -21,7 +21,7 @@ RACE := $(shell command -v gcc >/dev/null && [ -e /usr/include/stdlib.h ] && ech
 
 # What is run by the agent, the lab and their tests, and whose package it is.
 NEED_LAB := nft:nftables ip:iproute2 dnsmasq:dnsmasq-base
-NEED_TEST := $(NEED_LAB) iptables:iptables ipset:ipset unshare:util-linux xz:xz-utils
+NEED_TEST := $(NEED_LAB) iptables:iptables ipset:ipset unshare:util-linux xz:xz-utils busybox:busybox
 NEED_LINT := shellcheck:shellcheck shfmt:shfmt
 NEED_RACE := gcc:gcc,libc6-dev
 
@@ -80,7 +80,7 @@ lint: ## gofmt, vet, staticcheck, shellcheck, shfmt
 
 lint-go:
 	@echo "== gofmt, vet, staticcheck"
-	@unformatted=$$(gofmt -l $(wildcard agent rules webui cross)); \
+	@unformatted=$$(gofmt -l $(wildcard agent rules webui cross openwrt)); \
 		[ -z "$$unformatted" ] || { echo "gofmt -w is needed on:" $$unformatted >&2; exit 1; }
 	@go vet $(PACKAGES)
 	@go vet -tags lanseal_lab ./agent

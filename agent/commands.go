@@ -30,6 +30,9 @@ func cmdRun(ctx context.Context, g globals, args []string) (int, error) {
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP) // until then a reload would end the process
+
 	cfg, _ := config.Load(g.config, config.Options{}) // its errors are told by the loop
 	k, err := openKernel(g, cfg.Firewall)
 	if err != nil {
@@ -42,8 +45,6 @@ func cmdRun(ctx context.Context, g globals, args []string) (int, error) {
 	if err := a.serve(ctx, g.socket); err != nil {
 		return 1, exitError{1, err}
 	}
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
 	go func() {
 		for range hup {
 			select {
