@@ -108,6 +108,7 @@ func (a *agent) run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			a.observe()
 			a.log.Info("stopping; the locks stay", "state", a.st.Whole)
 			return nil
 		case e := <-a.kernelEvents:

@@ -16,10 +16,10 @@ import (
 // The flash budget: see the package's story.
 const (
 	saveInterval = 6 * time.Hour
-	settle       = 10 * time.Second // a change of the configuration seldom comes alone
-	mostSaved    = 64 << 10         // bytes of one checkpoint
-	mostPerDay   = 1_000_000        // bytes of all
-	reserve      = 2 * mostSaved    // of these, for a clean end
+	settle       = 3 * time.Second // a change of the configuration seldom comes alone
+	mostSaved    = 64 << 10        // bytes of one checkpoint
+	mostPerDay   = 1_000_000       // bytes of all
+	reserve      = 2 * mostSaved   // of these, for a clean end
 )
 
 // What of the history a checkpoint holds at most; less, if it were too large.
