@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,41 +21,50 @@ import (
 // standIn is the file that is the router's clock in the lab's build.
 const standIn = "/run/lanseal-lab-clock"
 
-// withClock builds the lab's product, with a tunnel child whose handshakes bear
-// the stand-in's time: one package of the WireGuard library is another.
-func withClock(t *testing.T) string {
-	t.Helper()
+// builtWithClock makes the lab's product, with a tunnel child whose handshakes
+// bear the stand-in's time: one package of the WireGuard library is another.
+var builtWithClock = sync.OnceValues(func() (string, error) {
 	const library = "golang.zx2c4.com/wireguard"
-	dir := t.TempDir()
+	top, err := builtIn()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(top, "clock")
 	command := func(argv ...string) string {
-		t.Helper()
+		if err != nil {
+			return ""
+		}
 		cmd := exec.Command(argv[0], argv[1:]...)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, out)
+		out, failed := cmd.CombinedOutput()
+		if failed != nil {
+			err = fmt.Errorf("%s: %w\n%s", strings.Join(argv, " "), failed, out)
 		}
 		return strings.TrimSpace(string(out))
 	}
-	copied := filepath.Join(dir, "wireguard")
-	if err := os.CopyFS(copied, os.DirFS(command("go", "list", "-m", "-f", "{{.Dir}}", library))); err != nil {
-		t.Fatal(err)
+	original, copied := command("go", "list", "-m", "-f", "{{.Dir}}", library), filepath.Join(dir, "wireguard")
+	if err == nil {
+		err = os.CopyFS(copied, os.DirFS(original))
 	}
 	for from, to := range map[string]string{
 		"testdata/tai64n/tai64n.go": filepath.Join(copied, "tai64n", "tai64n.go"), "../go.mod": filepath.Join(dir, "go.mod"), "../go.sum": filepath.Join(dir, "go.sum"),
 	} {
-		b, err := os.ReadFile(from)
-		if err == nil {
-			_ = os.Remove(to) // the module cache's files are not to be written
-			err = os.WriteFile(to, b, 0o600)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		b, failed := os.ReadFile(from)
+		_ = os.Remove(to) // the module cache's files are not to be written
+		err = errors.Join(err, failed, os.WriteFile(to, b, 0o600))
 	}
 	command("go", "mod", "edit", "-replace", library+"="+copied, filepath.Join(dir, "go.mod"))
 	command("go", "build", "-modfile", filepath.Join(dir, "go.mod"), "-tags", "lanseal_lab", "-o", filepath.Join(dir, "lanseal"), ".")
-	return filepath.Join(dir, "lanseal")
+	return filepath.Join(dir, "lanseal"), err
+})
+
+func withClock(t *testing.T) string {
+	t.Helper()
+	path, err := builtWithClock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // until asks again and again, for as long as the test has.
@@ -90,6 +100,14 @@ func reboot(ctx context.Context, t *testing.T, l *lab.Lab, a *lab.Agent) {
 	}
 }
 
+// setClock makes the router's clock differ from the host's, and unsynchronised.
+func setClock(t *testing.T, l *lab.Lab, hours int) {
+	t.Helper()
+	if err := l.Router.WriteFile(standIn, strconv.Itoa(hours*3600), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func ahead(t *testing.T, l *lab.Lab) time.Duration {
 	t.Helper()
 	text, err := l.Router.ReadFile(standIn)
@@ -103,29 +121,14 @@ func ahead(t *testing.T, l *lab.Lab) time.Duration {
 // C1: the router boots ten hours in the past. Its server has seen later
 // handshakes and refuses those of that time; no NTP can be reached. The tunnel
 // comes up, because the clock is moved forward to the last good time first.
-// Where that is not known either, only NTP helps: the router's own may leave,
-// and what it says starts the handshakes anew.
+// Where that is not known either, only NTP helps, and what it says starts the
+// handshakes anew.
 func TestC1ClockBehind(t *testing.T) {
+	t.Parallel()
 	l := lab.ForTest(t, lab.Options{Lanseal: withClock(t)})
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
-	clock := func(hours int) {
-		t.Helper()
-		if err := l.Router.WriteFile(standIn, strconv.Itoa(hours*3600), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	ntp := netip.MustParseAddrPort(lab.Echo4 + ":123")
-	if err := l.Internet.ListenUDP(ntp, func(_ netip.AddrPort, msg []byte) []byte { return msg }); err != nil {
-		t.Fatal(err)
-	}
-	l.WAN.Explain("ntp", func(f *lab.Frame) bool { return f.DstPort == 123 || f.SrcPort == 123 })
-	asks := func(h *lab.Host) error {
-		_, err := h.Exchange(ntp, []byte("what time is it"), 300*time.Millisecond)
-		return err
-	}
-
-	clock(0)
+	setClock(t, l, 0)
 	a, err := l.StartAgent(lab.AgentConfig{Tunnels: map[string]string{"se": l.VPN1.ClientFile(lab.ClientOptions{})}})
 	if err != nil {
 		t.Fatal(err)
@@ -134,16 +137,9 @@ func TestC1ClockBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	sealed := l.WAN.MarkTime()
-	mark := sealed
-	if err := asks(l.Router); err != nil {
-		t.Errorf("NTP through the tunnel: %v", err)
-	}
-	if n := l.WAN.CountRule("ntp", mark); n > 0 {
-		t.Errorf("%d NTP frames by the WAN although an exit is up", n)
-	}
 
 	reboot(ctx, t, l, a)
-	clock(-10)
+	setClock(t, l, -10)
 	began := time.Now()
 	if err := a.Start(); err != nil {
 		t.Fatal(err)
@@ -163,8 +159,8 @@ func TestC1ClockBehind(t *testing.T) {
 	if err := os.Remove(filepath.Join(a.Persist, "state.db")); err != nil {
 		t.Fatal(err)
 	}
-	clock(-10)
-	began, mark = time.Now(), l.WAN.MarkTime()
+	setClock(t, l, -10)
+	began, mark := time.Now(), l.WAN.MarkTime()
 	if err := a.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -177,24 +173,7 @@ func TestC1ClockBehind(t *testing.T) {
 	if p, err := l.VPN1.Peer(); err != nil || p.Handshake.After(began) {
 		t.Fatalf("the server accepts handshakes of the past, so this test shows nothing: %v", err)
 	}
-	if err := a.WaitState(ctx, "connecting", "sealed"); err != nil {
-		t.Fatal(err)
-	}
-	until(ctx, t, "the router's own NTP", func() error { return asks(l.Router) })
-	if l.WAN.CountRule("ntp", mark) == 0 {
-		t.Error("NTP was answered, and not by the WAN")
-	}
-	before := l.WAN.CountRule("ntp", mark)
-	if err := asks(l.TV); err == nil {
-		t.Error("a client's NTP was let out")
-	}
-	if err := l.WAN.Drain(ctx); err != nil {
-		t.Fatal(err)
-	}
-	if n := l.WAN.CountRule("ntp", mark); n != before {
-		t.Errorf("%d NTP frames because of a client's", n-before)
-	}
-	clock(0) // NTP has set it
+	setClock(t, l, 0) // NTP has set it
 	if _, errs, status, err := a.Run(ctx, "notify", "time-synced"); err != nil || status != 0 {
 		t.Fatalf("lanseal notify: %v, status %d: %s", err, status, errs)
 	}
@@ -206,9 +185,101 @@ func TestC1ClockBehind(t *testing.T) {
 	}
 }
 
+// While nobody knows the time and no exit is up, the router's own NTP leaves by
+// the WAN, a few packets a second; a client's never does. With an exit, and
+// where the time is known, the router's does not either.
+func TestNTPLeavesInNeed(t *testing.T) {
+	t.Parallel()
+	for _, firewall := range []string{"nft", "iptables"} {
+		t.Run(firewall, func(t *testing.T) {
+			t.Parallel()
+			l := lab.ForTest(t, lab.Options{Lanseal: withClock(t)})
+			ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+			defer cancel()
+			ntp := netip.MustParseAddrPort(lab.Echo4 + ":123")
+			if err := l.Internet.ListenUDP(ntp, func(_ netip.AddrPort, msg []byte) []byte { return msg }); err != nil {
+				t.Fatal(err)
+			}
+			l.WAN.Explain("ntp", func(f *lab.Frame) bool { return f.DstPort == 123 || f.SrcPort == 123 })
+			// asks says whether a host is answered, and how many frames it cost the WAN.
+			asks := func(h *lab.Host) (answered bool, frames int) {
+				t.Helper()
+				mark := l.WAN.MarkTime()
+				_, err := h.Exchange(ntp, []byte("what time is it"), 300*time.Millisecond)
+				if err := l.WAN.Drain(ctx); err != nil {
+					t.Fatal(err)
+				}
+				return err == nil, l.WAN.CountRule("ntp", mark)
+			}
+			// A strict filter would drop answers whose way back it does not see.
+			if err := l.Router.Sysctl("net/ipv4/conf/wan/rp_filter", "1"); err != nil {
+				t.Fatal(err)
+			}
+			setClock(t, l, 0)
+			if err := l.VPN1.Silence(); err != nil {
+				t.Fatal(err)
+			}
+			a, err := l.StartAgent(lab.AgentConfig{
+				Tunnels: map[string]string{"se": l.VPN1.ClientFile(lab.ClientOptions{})}, Main: []string{"option firewall '" + firewall + "'"},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			until(ctx, t, "the locks", func() error {
+				s, err := a.Status(ctx)
+				if err == nil && !(s.Locks.Routing && s.Locks.Firewall) {
+					err = errors.New(s.Reason)
+				}
+				return err
+			})
+			if firewall == "nft" { // on iptables the look itself is taken for a change, and mended
+				if out, _, status, err := a.Run(ctx, "verify"); err != nil || status != 0 {
+					t.Errorf("lanseal verify: %v, status %d: %s", err, status, out)
+				}
+			}
+			if answered, n := asks(l.Router); !answered || n == 0 {
+				t.Errorf("in need, the router is answered: %v, by %d frames", answered, n)
+			}
+			if answered, n := asks(l.TV); answered || n > 0 {
+				t.Errorf("in need, a client is answered: %v, by %d frames", answered, n)
+			}
+			flood, began := l.WAN.MarkTime(), time.Now()
+			for range 200 {
+				_, _ = l.Router.Exchange(ntp, []byte("x"), time.Millisecond)
+			}
+			if err := l.WAN.Drain(ctx); err != nil {
+				t.Fatal(err)
+			}
+			// Eight at once, four a second, each with its answer.
+			if n, most := l.WAN.CountRule("ntp", flood), 2*(9+4*time.Since(began).Seconds()); float64(n) > most {
+				t.Errorf("a flood of 200 questions: %d frames, at most %.0f are allowed", n, most)
+			}
+			if _, errs, status, err := a.Run(ctx, "notify", "time-synced"); err != nil || status != 0 {
+				t.Fatalf("lanseal notify: %v, status %d: %s", err, status, errs)
+			}
+			if s, err := a.Status(ctx); err != nil || s.State == "protected" { // a plan that is due is applied first
+				t.Fatal(s.State, err)
+			}
+			if answered, n := asks(l.Router); answered || n > 0 {
+				t.Errorf("with the time known, the router is answered: %v, by %d frames", answered, n)
+			}
+			if err := errors.Join(l.VPN1.Resume(), a.WaitState(ctx, "protected")); err != nil {
+				t.Fatal(err)
+			}
+			if answered, n := asks(l.Router); !answered || n > 0 {
+				t.Errorf("with an exit, the router is answered: %v, by %d frames of the WAN", answered, n)
+			}
+			if s, err := a.Status(ctx); err != nil || s.Healed > 0 {
+				t.Errorf("%d repairs of what nobody changed: %v", s.Healed, err)
+			}
+		})
+	}
+}
+
 // C2: the endpoint is a name, the router boots, and nobody answers names. The
 // store knows what it stood for.
 func TestC2BootWithoutDNS(t *testing.T) {
+	t.Parallel()
 	l := lab.ForTest(t, lab.Options{Lanseal: product(t)})
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
@@ -301,6 +372,7 @@ func TestSteadyHandshakes(t *testing.T) {
 // The history is told as text, as JSON, and while it happens; it outlives the
 // agent, and says so where none runs.
 func TestEvents(t *testing.T) {
+	t.Parallel()
 	l := lab.ForTest(t, lab.Options{Lanseal: product(t)})
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
