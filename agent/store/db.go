@@ -149,6 +149,11 @@ func (s *Store) restore() error {
 		}
 		err = replace(s.disk, s.o.Live, b)
 	}
+	if info, e := os.Stat(s.o.Checkpoint); err == nil && e == nil {
+		s.mu.Lock()
+		s.restored = info.ModTime()
+		s.mu.Unlock()
+	}
 	return err
 }
 
@@ -195,6 +200,9 @@ func (s *Store) load(tx *bbolt.Tx) error {
 	defer s.mu.Unlock()
 	if s.good.IsZero() {
 		s.good = decodeTime(tx.Bucket([]byte(inMeta)).Get([]byte(keyGood)))
+		if !s.good.IsZero() && s.restored.After(s.good) {
+			s.good = s.restored.Truncate(time.Second)
+		}
 	}
 	s.spent.read(tx.Bucket([]byte(inMeta)).Get([]byte(keySpent)))
 	early := s.dropouts
@@ -285,6 +293,7 @@ func (s *Store) flush(now time.Time) {
 		}
 		s.mu.Unlock()
 		s.say("")
+		s.stamp()
 		return
 	}
 	s.mu.Lock()

@@ -16,10 +16,11 @@ import (
 // The flash budget: see the package's story.
 const (
 	saveInterval = 6 * time.Hour
-	settle       = 3 * time.Second // a change of the configuration seldom comes alone
-	mostSaved    = 64 << 10        // bytes of one checkpoint
-	mostPerDay   = 1_000_000       // bytes of all
-	reserve      = 2 * mostSaved   // of these, for a clean end
+	settle       = 3 * time.Second  // a change of the configuration seldom comes alone
+	touchAfter   = 30 * time.Minute // see stamp
+	mostSaved    = 64 << 10         // bytes of one checkpoint
+	mostPerDay   = 1_000_000        // bytes of all
+	reserve      = 2 * mostSaved    // of these, for a clean end
 )
 
 // What of the history a checkpoint holds at most; less, if it were too large.
@@ -112,6 +113,7 @@ func (s *Store) save(now time.Time, atEnd bool) {
 	_ = guarded(func() error { // a budget that is lost costs a few checkpoints more
 		return s.handle().Update(func(tx *bbolt.Tx) error { return tx.Bucket([]byte(inMeta)).Put([]byte(keySpent), s.spent.write()) })
 	})
+	s.touched = s.Good() // the file bears a later one
 	s.mu.Lock()
 	s.lastSaved = now
 	if err != nil {
@@ -122,6 +124,19 @@ func (s *Store) save(now time.Time, atEnd bool) {
 	if err != nil {
 		s.say(fmt.Sprintf("writing the checkpoint %s failed, a reboot would lose what is newer: %v", s.o.Checkpoint, err))
 	}
+}
+
+// stamp gives the checkpoint's file the last good time, without writing it:
+// a hundred bytes of flash, or one block, against the six hours that a router
+// would be behind after a power cut. OpenWrt's sysfixtime, too, sets the clock
+// to the latest time of a file in /etc. s.writing is held.
+func (s *Store) stamp() {
+	good := s.Good()
+	if good.Sub(s.touched) < touchAfter {
+		return
+	}
+	s.touched = good
+	_ = os.Chtimes(s.o.Checkpoint, good, good) // there may be none yet
 }
 
 // snapshot makes the bytes of a checkpoint.

@@ -48,6 +48,7 @@ type Store struct {
 	writing sync.Mutex // one flush or checkpoint at a time
 	spent   budget     // of writing
 	loaded  bool       // of writing: the file has been read
+	touched time.Time  // of writing: the time that was given to the checkpoint
 
 	mu        sync.Mutex // the rest; never held while a file is touched
 	db        *bbolt.DB  // nil: there is none now, and everything stays in memory
@@ -62,6 +63,7 @@ type Store struct {
 	notSaved  time.Time    // no checkpoint before
 	endpoints map[string][]netip.Addr
 	good      time.Time
+	restored  time.Time // of the checkpoint that the live file was made from
 	exits     map[string]*exitRecord
 	dropouts  []Dropout
 	devices   map[string]*Device

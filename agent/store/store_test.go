@@ -15,10 +15,11 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// clock is a time that the test moves; it carries no monotonic reading.
+// clock is a time that the test moves; it carries no monotonic reading. It is
+// ahead of the machine's, whose time the files bear.
 type clock struct{ now time.Time }
 
-func newClock() *clock                { return &clock{time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)} }
+func newClock() *clock                { return &clock{time.Now().Add(time.Hour).UTC().Round(time.Second)} }
 func (c *clock) pass(d time.Duration) { c.now = c.now.Add(d) }
 func (c *clock) options(dir string) Options {
 	return Options{Live: filepath.Join(dir, "ram", "state.db"), Checkpoint: filepath.Join(dir, "flash", "state.db"), Now: func() time.Time { return c.now }}
@@ -210,6 +211,35 @@ func TestTrafficRings(t *testing.T) {
 	again, err := decodeSeries(x.encode(Minute))
 	if err != nil || fmt.Sprint(again) != fmt.Sprint(x) {
 		t.Errorf("read back: %+v, %v", again, err)
+	}
+}
+
+// After a power cut the last good time is at most half an hour old, although
+// the checkpoint is six hours old: its file bears the time.
+func TestGoodAfterAPowerCut(t *testing.T) {
+	dir, c := t.TempDir(), newClock()
+	o := c.options(dir)
+	s := Open(o)
+	s.SetGood(c.now, true)
+	s.Close()
+	s = Open(o)
+	w := &scale{below: dir}
+	s.disk = w
+	for range 4 * 60 {
+		c.pass(time.Minute)
+		s.SetGood(c.now, true)
+		s.Turn(c.now)
+	}
+	if w.writes != 0 {
+		t.Errorf("%d files were written", w.writes)
+	}
+	if err := os.RemoveAll(filepath.Dir(o.Live)); err != nil {
+		t.Fatal(err)
+	}
+	s = Open(o)
+	defer s.Close()
+	if behind := c.now.Sub(s.Good()); behind < 0 || behind > 32*time.Minute {
+		t.Errorf("the last good time is %s behind", behind)
 	}
 }
 
