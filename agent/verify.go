@@ -102,9 +102,9 @@ func printVerify(g globals, d verifyDoc, asJSON bool, p rules.Policy) (int, erro
 	return status, nil
 }
 
-// exitsUp says which exits carry traffic: what the agent says, or, if it does
+// exitsUp says which exits carry traffic, and whether the time is known: what the agent says, or, if it does
 // not answer, what the tunnels themselves show, or that none does.
-func exitsUp(ctx context.Context, g globals, cfg *config.Config, p rules.Policy) ([]map[string]bool, []string) {
+func exitsUp(ctx context.Context, g globals, cfg *config.Config, p rules.Policy) ([]rules.Facts, []string) {
 	ctx, cancel := context.WithTimeout(ctx, verifyWait)
 	defer cancel()
 	up := map[string]bool{}
@@ -113,7 +113,7 @@ func exitsUp(ctx context.Context, g globals, cfg *config.Config, p rules.Policy)
 		for _, e := range d.Exits {
 			up[e.Name] = e.State == state.Up
 		}
-		return []map[string]bool{up}, nil
+		return []rules.Facts{{Up: up, TimeUnknown: !d.TimeKnown}}, nil
 	}
 	for i, e := range p.Exits {
 		if i >= len(cfg.Tunnels) || !e.Enabled {
@@ -122,19 +122,19 @@ func exitsUp(ctx context.Context, g globals, cfg *config.Config, p rules.Policy)
 		s, err := newDriver(e, cfg.Tunnels[i], nil).Status()
 		up[e.Name] = err == nil && s.Exists && (e.Foreign || !s.Handshake.IsZero() && time.Since(s.Handshake) < state.SessionLife)
 	}
-	return []map[string]bool{up, {}}, []string{"the agent does not answer; nobody repairs what is found"}
+	return []rules.Facts{{Up: up}, {}, {Up: up, TimeUnknown: true}, {TimeUnknown: true}}, []string{"the agent does not answer; nobody repairs what is found"}
 }
 
-// verifyAgainst compares the kernel with the plan for each guess of which
-// exits are up, and returns the findings of the best.
-func verifyAgainst(ctx context.Context, k *kernel.Kernel, p rules.Policy, candidates []map[string]bool) ([]finding, error) {
+// verifyAgainst compares the kernel with the plan for each guess of what
+// the agent knows, and returns the findings of the best.
+func verifyAgainst(ctx context.Context, k *kernel.Kernel, p rules.Policy, candidates []rules.Facts) ([]finding, error) {
 	var best []finding
-	for i, up := range candidates {
+	for i, guess := range candidates {
 		s, err := k.Observe()
 		if err != nil {
 			return nil, err
 		}
-		s.Facts.Up = up
+		s.Facts.Up, s.Facts.TimeUnknown = guess.Up, guess.TimeUnknown
 		found, err := compare(ctx, k, s, p, rules.Compile(p, s.Facts))
 		if err != nil {
 			return nil, err
