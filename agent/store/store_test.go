@@ -19,7 +19,11 @@ import (
 // ahead of the machine's, whose time the files bear.
 type clock struct{ now time.Time }
 
-func newClock() *clock                { return &clock{time.Now().Add(time.Hour).UTC().Round(time.Second)} }
+// newClock begins ten minutes into the next day: ahead of what the machine wrote
+// just now, and, at whatever hour the test runs, not about to cross one.
+func newClock() *clock {
+	return &clock{time.Now().UTC().Truncate(24 * time.Hour).Add(24*time.Hour + 10*time.Minute)}
+}
 func (c *clock) pass(d time.Duration) { c.now = c.now.Add(d) }
 func (c *clock) options(dir string) Options {
 	return Options{Live: filepath.Join(dir, "ram", "state.db"), Checkpoint: filepath.Join(dir, "flash", "state.db"), Now: func() time.Time { return c.now }}
