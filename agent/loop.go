@@ -12,6 +12,7 @@ import (
 
 	"github.com/lanseal/lanseal/agent/config"
 	"github.com/lanseal/lanseal/agent/kernel"
+	"github.com/lanseal/lanseal/agent/openwrt"
 	"github.com/lanseal/lanseal/agent/state"
 	"github.com/lanseal/lanseal/rules"
 )
@@ -55,6 +56,9 @@ type agent struct {
 	blocked   kernel.Blocked
 	uplinks   string // what they were: a change starts the handshakes anew
 
+	guest       guestState
+	userDevices []string // the LAN's, as the configuration names them
+
 	kernelEvents chan kernel.Event
 	reports      chan state.Event
 	calls        chan func()
@@ -84,6 +88,7 @@ func newAgent(g globals, k *kernel.Kernel, log *slog.Logger) *agent {
 		calls:        make(chan func()),
 		reload:       make(chan struct{}, 1),
 		turnTimer:    time.NewTimer(time.Hour),
+		guest:        guestState{task: findGuest(g), reports: make(chan openwrt.Report)},
 	}
 	return a
 }
@@ -92,6 +97,7 @@ func newAgent(g globals, k *kernel.Kernel, log *slog.Logger) *agent {
 // is: protection is a property of the kernel's state.
 func (a *agent) run(ctx context.Context) error {
 	go a.watch(ctx)
+	a.startGuest(ctx)
 	a.load(ctx)
 	a.turn(ctx)
 	tick := time.NewTicker(tickInterval)
@@ -107,14 +113,19 @@ func (a *agent) run(ctx context.Context) error {
 			a.noticed(e)
 		case e := <-a.reports:
 			a.step(ctx, e)
+		case r := <-a.guest.reports:
+			a.guestSaid(ctx, r)
 		case f := <-a.calls:
 			f()
 		case <-a.reload:
 			a.load(ctx)
+			a.lookAround()
 		case <-tick.C:
 			a.step(ctx, state.Tick{})
 			a.expire(ctx)
+			a.forgetLate(ctx)
 		case <-full.C:
+			a.lookAround()
 			a.dirty, a.checkFirewall = true, true
 			a.schedule(0)
 		case <-a.turnTimer.C:
@@ -149,6 +160,9 @@ func (a *agent) noticed(e kernel.Event) {
 		a.burst = now
 	}
 	a.dirty = true
+	if e.Kind == kernel.EventLink || e.Kind == kernel.EventAddr {
+		a.lookAround()
+	}
 	if e.Kind == kernel.EventFirewall || e.Kind == kernel.EventLost {
 		a.checkFirewall = true
 	}
@@ -223,6 +237,7 @@ func (a *agent) turn(ctx context.Context) {
 	a.remember(s.Facts)
 	facts := s.Facts
 	facts.Up = a.st.Up()
+	facts.Resolver = a.resolverServes(facts)
 	want := a.locks.apply(rules.Compile(a.st.Policy, facts))
 	s.ReadSysctls(want.Sysctls)
 	have, diffs, err := a.firewallNow(ctx, want)
@@ -251,6 +266,10 @@ func (a *agent) turn(ctx context.Context) {
 	}
 	a.want, a.planned, a.retry, a.sealError = want, true, 0, ""
 	a.bury()
+	if a.guest.report.Hardware && !samePlan {
+		a.guest.again = time.Now().Add(hardwareGrace)
+	}
+	a.tellGuest(facts)
 }
 
 // firewallNow says which lock the kernel is known to hold. Looking costs a

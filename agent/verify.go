@@ -37,10 +37,7 @@ func cmdVerify(ctx context.Context, g globals, args []string) (int, error) {
 	if err := none(flags(args, func(fs *flag.FlagSet) { fs.BoolVar(&asJSON, "json", false, "") })); err != nil {
 		return 2, err
 	}
-	cfg, err := config.Load(g.config, config.Options{})
-	if err == nil {
-		err = needsLAN(cfg)
-	}
+	cfg, err := loadConfig(ctx, g, true)
 	policy := cfg.PolicyAt(time.Now())
 	d := verifyDoc{Findings: []finding{}, Notes: []string{}}
 	if err != nil {
@@ -102,9 +99,15 @@ func printVerify(g globals, d verifyDoc, asJSON bool, p rules.Policy) (int, erro
 	return status, nil
 }
 
+// guess is what of the facts only the agent knows.
+type guess struct {
+	up       map[string]bool // exits that carry traffic
+	resolver bool            // the router's resolver answers devices without a rule
+}
+
 // exitsUp says which exits carry traffic: what the agent says, or, if it does
 // not answer, what the tunnels themselves show, or that none does.
-func exitsUp(ctx context.Context, g globals, cfg *config.Config, p rules.Policy) ([]map[string]bool, []string) {
+func exitsUp(ctx context.Context, g globals, cfg *config.Config, p rules.Policy) ([]guess, []string) {
 	ctx, cancel := context.WithTimeout(ctx, verifyWait)
 	defer cancel()
 	up := map[string]bool{}
@@ -113,7 +116,7 @@ func exitsUp(ctx context.Context, g globals, cfg *config.Config, p rules.Policy)
 		for _, e := range d.Exits {
 			up[e.Name] = e.State == state.Up
 		}
-		return []map[string]bool{up}, nil
+		return []guess{{up, d.OpenWrt != nil && d.OpenWrt.Resolver}}, nil
 	}
 	for i, e := range p.Exits {
 		if i >= len(cfg.Tunnels) || !e.Enabled {
@@ -122,19 +125,19 @@ func exitsUp(ctx context.Context, g globals, cfg *config.Config, p rules.Policy)
 		s, err := newDriver(e, cfg.Tunnels[i], nil).Status()
 		up[e.Name] = err == nil && s.Exists && (e.Foreign || !s.Handshake.IsZero() && time.Since(s.Handshake) < state.SessionLife)
 	}
-	return []map[string]bool{up, {}}, []string{"the agent does not answer; nobody repairs what is found"}
+	return []guess{{up, false}, {up, true}, {nil, false}}, []string{"the agent does not answer; nobody repairs what is found"}
 }
 
 // verifyAgainst compares the kernel with the plan for each guess of which
 // exits are up, and returns the findings of the best.
-func verifyAgainst(ctx context.Context, k *kernel.Kernel, p rules.Policy, candidates []map[string]bool) ([]finding, error) {
+func verifyAgainst(ctx context.Context, k *kernel.Kernel, p rules.Policy, candidates []guess) ([]finding, error) {
 	var best []finding
-	for i, up := range candidates {
+	for i, c := range candidates {
 		s, err := k.Observe()
 		if err != nil {
 			return nil, err
 		}
-		s.Facts.Up = up
+		s.Facts.Up, s.Facts.Resolver = c.up, c.resolver
 		found, err := compare(ctx, k, s, p, rules.Compile(p, s.Facts))
 		if err != nil {
 			return nil, err

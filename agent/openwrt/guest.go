@@ -1,0 +1,285 @@
+package openwrt
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// Turn looks at the system and brings it to the wish, if anything differs. It
+// asks for the wish once it has the system to itself, so that an order to
+// restore that came meanwhile is not missed.
+func (g *Guest) Turn(ctx context.Context, wish func() Wish) Report {
+	var r Report
+	unlock, err := g.lock()
+	if err != nil {
+		return Report{Error: err.Error()}
+	}
+	defer unlock()
+	w := wish()
+	now, err := g.dump(ctx)
+	if err != nil {
+		now = nil
+		r.Error = err.Error()
+	}
+	print := fmt.Sprintf("%+v %+v %s", w, now, g.fingerprint())
+	if err == nil && g.done == print {
+		g.last.Notes = nil
+		return g.last
+	}
+	g.done = ""
+	err = errors.Join(err, g.turn(ctx, w, now, &r))
+	if err != nil {
+		r.Error = strings.ReplaceAll(err.Error(), "\n", "; ")
+	} else {
+		g.done = fmt.Sprintf("%+v %+v %s", w, now, g.fingerprint())
+	}
+	g.last = r
+	return r
+}
+
+// Restore puts back everything that was changed.
+func (g *Guest) Restore(ctx context.Context) ([]string, error) {
+	unlock, err := g.lock()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	var r Report
+	err = g.bring(ctx, Wish{Known: true}, nil, &r)
+	return r.Notes, err
+}
+
+// lock keeps the agent and a command of the same moment apart.
+func (g *Guest) lock() (unlock func(), err error) {
+	if err := os.MkdirAll(g.state, 0o755); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(g.state, "openwrt.lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err == nil {
+		err = flock(f, syscall.LOCK_EX)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("waiting for another lanseal to end its changes: %w", err)
+	}
+	return func() { f.Close() }, nil
+}
+
+// fingerprint is the content of what a turn reads from files, as far as it can
+// change without an event.
+func (g *Guest) fingerprint() string {
+	var all []byte
+	for _, pkg := range packages {
+		data, _ := os.ReadFile(g.path("etc/config", pkg))
+		all = append(all, hash(data)...)
+	}
+	for _, path := range append([]string{g.recordPath()}, g.made...) {
+		data, _ := os.ReadFile(path)
+		all = append(all, hash(data)...)
+	}
+	return string(all)
+}
+
+// turn resolves the networks and, if the plan is in force, makes the changes.
+func (g *Guest) turn(ctx context.Context, w Wish, now []Network, r *Report) error {
+	network, err := g.read(ctx, "network")
+	d := devices(w.LAN, w.WAN, now, network.Config)
+	r.LAN, r.WAN = d.LAN, d.WAN
+	if len(d.Missing) > 0 {
+		err = errors.Join(err, fmt.Errorf("no network named %s in /etc/config/network", strings.Join(d.Missing, ", ")))
+	}
+	if len(d.Waiting) > 0 {
+		err = errors.Join(err, fmt.Errorf("network %s has no device now", strings.Join(d.Waiting, ", ")))
+	}
+	if !w.Known {
+		return err
+	}
+	return errors.Join(err, g.bring(ctx, w, now, r))
+}
+
+// bring makes the changes of a wish, each file by itself: what fails in one
+// does not keep the others from being made or restored.
+func (g *Guest) bring(ctx context.Context, w Wish, now []Network, r *Report) error {
+	rec, err := g.readRecord()
+	if err != nil {
+		return err // without it nothing can be undone, so nothing is done
+	}
+	files := map[string]file{}
+	for _, pkg := range packages {
+		f, readErr := g.read(ctx, pkg)
+		files[pkg] = f
+		err = errors.Join(err, readErr)
+	}
+	if err != nil {
+		return err
+	}
+	before := func(pkg string) Config {
+		if fr := rec.Files[pkg]; fr != nil {
+			c, _ := theirs(files[pkg].Config, fr.Changes)
+			return c
+		}
+		return files[pkg].Config
+	}
+	devs := slices.Concat(w.LANDevices, r.LAN)
+	lans := slices.Clone(w.LAN)
+	for _, n := range networksOn(now, files["network"].Config, devs) {
+		lans = addNew(lans, n)
+	}
+	uplinks := slices.Clone(w.WAN)
+	for _, n := range now {
+		if n.Default && !contains(lans, n.Name) || slices.Contains(w.WANDevices, n.Device) {
+			uplinks = addNew(uplinks, n.Name)
+		}
+	}
+	want := map[string]func(Config) Config{"network": asIs, "dhcp": asIs, "firewall": asIs}
+	var all []instance
+	if w.Armed {
+		running, svcErr := g.services(ctx)
+		if svcErr != nil {
+			return svcErr
+		}
+		recorded := func(id string) bool {
+			fr := rec.Files["dhcp"]
+			return fr != nil && slices.ContainsFunc(fr.Changes, func(c Change) bool { return c.Section == id && c.Option == "noresolv" })
+		}
+		if foreign := g.foreignResolver(); w.DNS && foreign == "" {
+			all = g.instances(before("dhcp"), running, lans, recorded)
+		} else if w.DNS {
+			r.Notes = append(r.Notes, foreign+" answers on port 53 of the router: it is left alone, and the LAN's questions go straight to the exit's resolver")
+		}
+		snippet := autoIncludes(before("firewall"))
+		if _, err := os.Stat(g.path("usr/share/nftables.d/chain-pre/forward/10-lanseal.nft")); err != nil || !g.fw4() {
+			snippet = false
+		}
+		ula := newULA()
+		want["network"] = func(c Config) Config { return wantNetwork(c, w, lans, uplinks, g.sameULA(rec, ula)) }
+		want["dhcp"] = func(c Config) Config {
+			out := c.clone()
+			wantResolver(&out, all)
+			wantAnnouncements(&out, c, w, lans)
+			return out
+		}
+		want["firewall"] = func(c Config) Config { return wantFirewall(c, w, lans, devs, snippet) }
+	}
+	software, hardware := offloading(files["firewall"].Config)
+	r.Hardware = hardware
+	if software && w.Armed {
+		r.Notes = append(r.Notes, "flow offloading is on: flows of another way are forgotten at every change"+map[bool]string{true: ", those in hardware within two seconds", false: ""}[hardware])
+	}
+	relayed := relays(before("dhcp"), lans)
+	changed := map[string]bool{}
+	var errs []error
+	for _, pkg := range packages {
+		c, notes, err := g.apply(ctx, &rec, pkg, want[pkg])
+		changed[pkg] = c
+		r.Notes = append(r.Notes, notes...)
+		errs = append(errs, err)
+	}
+	errs = append(errs, g.reload(ctx, changed, all, w.Upstream, &rec))
+	g.made = rec.Made
+	if errors.Join(errs...) == nil && w.Upstream.Device != "" && everyLAN(all, lans, w.LANDevices, now, files["network"].Config) {
+		r.Resolver = w.Upstream.Device
+	}
+	if w.Armed && w.Hold && w.Withdraw && (changed["network"] || changed["dhcp"]) {
+		errs = append(errs, g.withdraw(ctx, w, now, lans, devs, relayed))
+	}
+	return errors.Join(errs...)
+}
+
+// reload tells the services whose configuration changed, and writes dnsmasq's
+// upstream.
+func (g *Guest) reload(ctx context.Context, changed map[string]bool, all []instance, up Upstream, rec *record) error {
+	var errs []error
+	try := func(err error) { errs = append(errs, err) }
+	if changed["network"] {
+		_, err := g.run(ctx, "", "ubus", "call", "network", "reload")
+		try(err)
+	}
+	if changed["firewall"] {
+		try(g.service(ctx, "firewall", "reload"))
+	}
+	var keep []string
+	restart := changed["dhcp"]
+	for _, in := range all {
+		if !in.managed {
+			continue
+		}
+		path := g.path(in.confdir, upstreamFile)
+		keep = append(keep, path)
+		c, err := g.ownFile(rec, path, upstreamText(up))
+		restart = restart || c
+		try(err)
+	}
+	for _, path := range slices.Clone(rec.Made) {
+		if slices.Contains(keep, path) {
+			continue
+		}
+		c, err := g.ownFile(rec, path, "")
+		restart = restart || c
+		try(err)
+		if err == nil {
+			rec.Made = slices.DeleteFunc(rec.Made, func(p string) bool { return p == path })
+		}
+	}
+	try(g.writeRecord(*rec))
+	if restart {
+		try(g.service(ctx, "dnsmasq", "restart"))
+	}
+	if changed["dhcp"] {
+		try(g.service(ctx, "odhcpd", "reload"))
+	}
+	return errors.Join(errs...)
+}
+
+// everyLAN says whether each protected network is answered by an instance that
+// lanseal keeps. A device that no network has is answered by those that listen
+// everywhere.
+func everyLAN(all []instance, lans, devices []string, now []Network, conf Config) bool {
+	answered := func(listens func(Section) bool) bool {
+		return slices.ContainsFunc(all, func(in instance) bool { return in.managed && listens(in.section) })
+	}
+	for _, n := range lans {
+		if !answered(func(s Section) bool { return listens(s, n) }) {
+			return false
+		}
+	}
+	for _, d := range devices {
+		if len(networksOn(now, conf, []string{d})) == 0 && !answered(func(s Section) bool { return len(s.words("interface")) == 0 }) {
+			return false
+		}
+	}
+	return true
+}
+
+// fw4 says whether the firewall is firewall4, which includes snippets.
+func (g *Guest) fw4() bool {
+	_, err := os.Stat(g.path("sbin/fw4"))
+	return err == nil
+}
+
+// newULA makes a unique local prefix (RFC 4193, section 3.2).
+func newULA() string {
+	var a [16]byte
+	_, _ = rand.Read(a[1:6]) // it never fails
+	a[0] = 0xfd
+	return netip.PrefixFrom(netip.AddrFrom16(a), 48).String()
+}
+
+// sameULA is the prefix that lanseal gave the router before, else a new one.
+func (g *Guest) sameULA(rec record, fresh string) string {
+	if fr := rec.Files["network"]; fr != nil {
+		for _, c := range fr.Changes {
+			if c.Section == "globals" && c.Option == "ula_prefix" && c.After != nil && len(c.After.Values) == 1 {
+				return c.After.Values[0]
+			}
+		}
+	}
+	return fresh
+}
