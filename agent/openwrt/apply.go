@@ -57,16 +57,15 @@ func (g *Guest) applyOnce(ctx context.Context, r *record, pkg string, want func(
 	}
 	next.Left = []string{hash(data)}
 	if changed = string(data) != string(f.bytes); changed {
-		if len(next.Changes) > 0 {
-			between := &fileRecord{Found: next.Found, Left: append(slices.Clone(old.Left), next.Left...), Changes: slices.Clone(next.Changes)}
-			for _, c := range old.Changes {
-				if !slices.ContainsFunc(next.Changes, c.same) {
-					between.Changes = append(between.Changes, c)
-				}
+		between := &fileRecord{Found: next.Found, Left: append(slices.Clone(old.Left), next.Left...), Changes: slices.Clone(next.Changes)}
+		for _, c := range old.Changes {
+			if !slices.ContainsFunc(next.Changes, c.same) {
+				between.Changes = append(between.Changes, c)
 			}
-			if err := g.writeFileRecord(r, pkg, between); err != nil {
-				return false, notes, err
-			}
+		}
+		r.Due = addNew(r.Due, pkg)
+		if err := g.writeFileRecord(r, pkg, between); err != nil {
+			return false, notes, err
 		}
 		if err := g.swap(f, data); err != nil {
 			return false, notes, err
@@ -97,25 +96,30 @@ func (g *Guest) writeFileRecord(r *record, pkg string, f *fileRecord) error {
 func asIs(c Config) Config { return c }
 
 // ownFile writes a file of lanseal's own outside /etc/config, or removes it
-// where text is empty; it is recorded first.
-func (g *Guest) ownFile(r *record, path, text string) (changed bool, err error) {
+// where text is empty; it is recorded first, and that the service is to hear
+// of it.
+func (g *Guest) ownFile(r *record, path, text, service string) error {
 	now, err := os.ReadFile(path)
 	switch {
 	case err != nil && !os.IsNotExist(err):
-		return false, err
+		return err
 	case text == "" && err != nil:
-		return false, nil
-	case text == "":
-		return true, os.Remove(path)
+		return nil
 	case err == nil && string(now) == text:
-		return false, nil
+		return nil
 	}
-	r.Made = addNew(r.Made, path)
+	r.Due = addNew(r.Due, service)
+	if text != "" {
+		r.Made = addNew(r.Made, path)
+	}
 	if err := g.writeRecord(*r); err != nil {
-		return false, fmt.Errorf("recording %s: %w", path, err)
+		return fmt.Errorf("recording %s: %w", path, err)
+	}
+	if text == "" {
+		return os.Remove(path)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return false, err
+		return err
 	}
-	return true, replaceFile(path, []byte(text), 0o644)
+	return replaceFile(path, []byte(text), 0o644)
 }

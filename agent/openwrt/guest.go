@@ -182,7 +182,7 @@ func (g *Guest) bring(ctx context.Context, w Wish, now []Network, r *Report) err
 		r.Notes = append(r.Notes, notes...)
 		errs = append(errs, err)
 	}
-	errs = append(errs, g.reload(ctx, changed, all, w.Upstream, &rec))
+	errs = append(errs, g.upstream(&rec, all, w.Upstream), g.reload(ctx, &rec))
 	g.made = rec.Made
 	if errors.Join(errs...) == nil && w.Upstream.Device != "" && everyLAN(all, lans, w.LANDevices, now, files["network"].Config) {
 		r.Resolver = w.Upstream.Device
@@ -193,49 +193,61 @@ func (g *Guest) bring(ctx context.Context, w Wish, now []Network, r *Report) err
 	return errors.Join(errs...)
 }
 
-// reload tells the services whose configuration changed, and writes dnsmasq's
-// upstream.
-func (g *Guest) reload(ctx context.Context, changed map[string]bool, all []instance, up Upstream, rec *record) error {
+// upstream writes the file of each instance that lanseal keeps, and removes
+// those of others.
+func (g *Guest) upstream(rec *record, all []instance, up Upstream) error {
 	var errs []error
-	try := func(err error) { errs = append(errs, err) }
-	if changed["network"] {
-		_, err := g.run(ctx, "", "ubus", "call", "network", "reload")
-		try(err)
-	}
-	if changed["firewall"] {
-		try(g.service(ctx, "firewall", "reload"))
-	}
 	var keep []string
-	restart := changed["dhcp"]
 	for _, in := range all {
-		if !in.managed {
-			continue
+		if in.managed {
+			path := g.path(in.confdir, upstreamFile)
+			keep = append(keep, path)
+			errs = append(errs, g.ownFile(rec, path, upstreamText(up), "dnsmasq"))
 		}
-		path := g.path(in.confdir, upstreamFile)
-		keep = append(keep, path)
-		c, err := g.ownFile(rec, path, upstreamText(up))
-		restart = restart || c
-		try(err)
 	}
 	for _, path := range slices.Clone(rec.Made) {
 		if slices.Contains(keep, path) {
 			continue
 		}
-		c, err := g.ownFile(rec, path, "")
-		restart = restart || c
-		try(err)
+		err := g.ownFile(rec, path, "", "dnsmasq")
+		errs = append(errs, err)
 		if err == nil {
 			rec.Made = slices.DeleteFunc(rec.Made, func(p string) bool { return p == path })
 		}
 	}
-	try(g.writeRecord(*rec))
-	if restart {
-		try(g.service(ctx, "dnsmasq", "restart"))
-	}
-	if changed["dhcp"] {
-		try(g.service(ctx, "odhcpd", "reload"))
-	}
 	return errors.Join(errs...)
+}
+
+// reload tells the services what they have not heard of yet. What fails stays
+// due.
+func (g *Guest) reload(ctx context.Context, rec *record) error {
+	var errs []error
+	done := func(what string, when bool, tell ...func() error) {
+		if !when {
+			return
+		}
+		var failed error
+		for _, f := range tell {
+			failed = errors.Join(failed, f())
+		}
+		if failed == nil {
+			rec.Due = slices.DeleteFunc(rec.Due, func(d string) bool { return d == what })
+		}
+		errs = append(errs, failed)
+	}
+	due := slices.Clone(rec.Due)
+	dnsmasq := func() error { return g.service(ctx, "dnsmasq", "restart") }
+	done("network", contains(due, "network"), func() error {
+		_, err := g.run(ctx, "", "ubus", "call", "network", "reload")
+		return err
+	})
+	done("firewall", contains(due, "firewall"), func() error { return g.service(ctx, "firewall", "reload") })
+	done("dhcp", contains(due, "dhcp"), dnsmasq, func() error { return g.service(ctx, "odhcpd", "reload") })
+	if contains(due, "dhcp") && !contains(rec.Due, "dhcp") {
+		rec.Due = slices.DeleteFunc(rec.Due, func(d string) bool { return d == "dnsmasq" }) // it was restarted just now
+	}
+	done("dnsmasq", contains(rec.Due, "dnsmasq"), dnsmasq)
+	return errors.Join(append(errs, g.writeRecord(*rec))...)
 }
 
 // everyLAN says whether each protected network is answered by an instance that

@@ -18,6 +18,7 @@ import (
 type record struct {
 	Files map[string]*fileRecord `json:"files,omitempty"` // by package
 	Made  []string               `json:"made,omitempty"`  // files of lanseal's own, outside /etc/config
+	Due   []string               `json:"due,omitempty"`   // services that have not heard of a change yet
 }
 
 // fileRecord is the record of one configuration file.
@@ -69,7 +70,7 @@ func (g *Guest) readRecord() (record, error) {
 
 // writeRecord keeps the record; an empty one is no file.
 func (g *Guest) writeRecord(r record) error {
-	if len(r.Files) == 0 && len(r.Made) == 0 {
+	if len(r.Files) == 0 && len(r.Made) == 0 && len(r.Due) == 0 {
 		err := os.Remove(g.recordPath())
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil

@@ -105,7 +105,11 @@ func (s system) reloadNetwork() error {
 		if family == "" || i < 0 {
 			continue
 		}
-		rules = append(rules, strings.Join([]string{family, "rule", "add", "iif", all[i].Device, "prio", r.last("priority"), r.last("action"), "protocol", "static"}, " "))
+		dev := all[i].L3
+		if dev == "" {
+			dev = all[i].Device
+		}
+		rules = append(rules, strings.Join([]string{family, "rule", "add", "iif", dev, "prio", r.last("priority"), r.last("action"), "protocol", "static"}, " "))
 		if out, err := exec.Command("ip", strings.Fields(rules[len(rules)-1])...).CombinedOutput(); err != nil {
 			return fmt.Errorf("ip: %w: %s", err, out)
 		}
@@ -173,7 +177,7 @@ func (s system) script(name string, args []string) error {
 		if _, err := fmt.Sscan(string(pid), &n); err == nil {
 			_ = syscall.Kill(n, syscall.SIGKILL) // no child of ours: the port is free when it is gone
 			for syscall.Kill(n, 0) == nil {
-				if _, err := os.Stat(fmt.Sprintf("/proc/%d/exe", n)); err != nil {
+				if stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", n)); strings.Contains(string(stat), ") Z ") {
 					break // a zombie holds no socket
 				}
 			}
