@@ -43,7 +43,13 @@ func (g *Guest) withdraw(ctx context.Context, w Wish, now []Network, lans, devs 
 			prefixes = append(prefixes, p)
 		}
 	}
-	if len(prefixes) == 0 {
+	var links []*net.Interface
+	for _, d := range devs {
+		if link, err := net.InterfaceByName(d); err == nil { // else nobody is there to be told
+			links = append(links, link)
+		}
+	}
+	if len(prefixes) == 0 || len(links) == 0 {
 		return nil
 	}
 	lifetime := time.Duration(0)
@@ -61,8 +67,8 @@ func (g *Guest) withdraw(ctx context.Context, w Wish, now []Network, lans, devs 
 			}
 		}
 		failed = nil
-		for _, d := range devs {
-			failed = errors.Join(failed, advertise(d, msg))
+		for _, link := range links {
+			failed = errors.Join(failed, advertise(link, msg))
 		}
 	}
 	return failed
@@ -86,11 +92,7 @@ func advertisement(router time.Duration, gone []netip.Prefix) []byte {
 
 // advertise sends one message to all nodes on a device, from its link-local
 // address: the kernel chooses no other for this destination.
-func advertise(device string, msg []byte) error {
-	link, err := net.InterfaceByName(device)
-	if err != nil {
-		return nil // gone: nobody there to be told
-	}
+func advertise(link *net.Interface, msg []byte) error {
 	fd, err := syscall.Socket(syscall.AF_INET6, syscall.SOCK_RAW|syscall.SOCK_CLOEXEC, syscall.IPPROTO_ICMPV6)
 	if err == nil {
 		defer syscall.Close(fd)
@@ -101,7 +103,7 @@ func advertise(device string, msg []byte) error {
 			syscall.Sendto(fd, msg, 0, &syscall.SockaddrInet6{Addr: netip.MustParseAddr("ff02::1").As16(), ZoneId: uint32(link.Index)}))
 	}
 	if err != nil {
-		return fmt.Errorf("withdrawing the ISP's prefix on %s: %w", device, err)
+		return fmt.Errorf("withdrawing the ISP's prefix on %s: %w", link.Name, err)
 	}
 	return nil
 }

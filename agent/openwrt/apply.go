@@ -116,10 +116,10 @@ func (g *Guest) ownFile(r *record, path, text, service string) error {
 		return fmt.Errorf("recording %s: %w", path, err)
 	}
 	if text == "" {
-		return os.Remove(path)
+		return g.disk.remove(path)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	return replaceFile(path, []byte(text), 0o644)
+	return g.disk.replace(path, []byte(text), 0o644)
 }

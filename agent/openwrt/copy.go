@@ -114,7 +114,7 @@ func (g *Guest) swap(f file, data []byte) error {
 	if string(now) != string(f.bytes) || errMine != nil || errThere != nil || !os.SameFile(mine, there) {
 		return fmt.Errorf("writing %s: %w", path, errChanged)
 	}
-	return replaceFile(path, data, 0o600)
+	return g.disk.replace(path, data, 0o600)
 }
 
 // flock waits for the lock.
@@ -127,9 +127,27 @@ func flock(f *os.File, how int) error {
 	}
 }
 
-// replaceFile replaces a file whole: after a power cut there is the old one or
-// the new one. An existing file keeps its mode and owner.
-func replaceFile(path string, data []byte, perm fs.FileMode) (err error) {
+// disk is the door through which files are changed.
+type disk interface {
+	replace(path string, data []byte, perm fs.FileMode) error
+	remove(path string) error
+}
+
+// files is the disk of the machine.
+type files struct{}
+
+func (files) remove(path string) error {
+	err := os.Remove(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	syncDir(filepath.Dir(path))
+	return err
+}
+
+// replace replaces a file whole: after a power cut there is the old one or the
+// new one. An existing file keeps its mode and owner.
+func (files) replace(path string, data []byte, perm fs.FileMode) (err error) {
 	if target, err := filepath.EvalSymlinks(path); err == nil {
 		path = target
 	}

@@ -111,10 +111,10 @@ func (g *Guest) bring(ctx context.Context, w Wish, now []Network, r *Report) err
 	if err != nil {
 		return err // without it nothing can be undone, so nothing is done
 	}
-	files := map[string]file{}
+	read := map[string]file{}
 	for _, pkg := range packages {
 		f, readErr := g.read(ctx, pkg)
-		files[pkg] = f
+		read[pkg] = f
 		err = errors.Join(err, readErr)
 	}
 	if err != nil {
@@ -122,14 +122,14 @@ func (g *Guest) bring(ctx context.Context, w Wish, now []Network, r *Report) err
 	}
 	before := func(pkg string) Config {
 		if fr := rec.Files[pkg]; fr != nil {
-			c, _ := theirs(files[pkg].Config, fr.Changes)
+			c, _ := theirs(read[pkg].Config, fr.Changes)
 			return c
 		}
-		return files[pkg].Config
+		return read[pkg].Config
 	}
 	devs := slices.Concat(w.LANDevices, r.LAN)
 	lans := slices.Clone(w.LAN)
-	for _, n := range networksOn(now, files["network"].Config, devs) {
+	for _, n := range networksOn(now, read["network"].Config, devs) {
 		lans = addNew(lans, n)
 	}
 	uplinks := slices.Clone(w.WAN)
@@ -168,7 +168,7 @@ func (g *Guest) bring(ctx context.Context, w Wish, now []Network, r *Report) err
 		}
 		want["firewall"] = func(c Config) Config { return wantFirewall(c, w, lans, devs, snippet) }
 	}
-	software, hardware := offloading(files["firewall"].Config)
+	software, hardware := offloading(read["firewall"].Config)
 	r.Hardware = hardware
 	if software && w.Armed {
 		r.Notes = append(r.Notes, "flow offloading is on: flows of another way are forgotten at every change"+map[bool]string{true: ", those in hardware within two seconds", false: ""}[hardware])
@@ -184,7 +184,7 @@ func (g *Guest) bring(ctx context.Context, w Wish, now []Network, r *Report) err
 	}
 	errs = append(errs, g.upstream(&rec, all, w.Upstream), g.reload(ctx, &rec))
 	g.made = rec.Made
-	if errors.Join(errs...) == nil && w.Upstream.Device != "" && everyLAN(all, lans, w.LANDevices, now, files["network"].Config) {
+	if errors.Join(errs...) == nil && w.Upstream.Device != "" && everyLAN(all, lans, w.LANDevices, now, read["network"].Config) {
 		r.Resolver = w.Upstream.Device
 	}
 	if w.Armed && w.Hold && w.Withdraw && (changed["network"] || changed["dhcp"]) {

@@ -44,6 +44,16 @@ func newBox(t *testing.T, release string) *box {
 	return b
 }
 
+// within has the box's programs run within this process, and its disk not wait
+// for the platter: for tests of many turns.
+func (b *box) within() *box {
+	b.disk = &dying{left: -1}
+	b.run = func(_ context.Context, stdin string, argv ...string) ([]byte, error) {
+		return owrt.Call(b.root, stdin, argv...)
+	}
+	return b
+}
+
 // again is the next process on the same system.
 func (b *box) again() {
 	b.t.Helper()

@@ -71,12 +71,7 @@ func (g *Guest) readRecord() (record, error) {
 // writeRecord keeps the record; an empty one is no file.
 func (g *Guest) writeRecord(r record) error {
 	if len(r.Files) == 0 && len(r.Made) == 0 && len(r.Due) == 0 {
-		err := os.Remove(g.recordPath())
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		syncDir(g.persist)
-		return err
+		return g.disk.remove(g.recordPath())
 	}
 	data, err := json.Marshal(r)
 	if err != nil {
@@ -88,7 +83,7 @@ func (g *Guest) writeRecord(r record) error {
 	if err := os.MkdirAll(g.persist, 0o755); err != nil {
 		return err
 	}
-	return replaceFile(g.recordPath(), data, 0o600)
+	return g.disk.replace(g.recordPath(), data, 0o600)
 }
 
 // theirs is the configuration as it would be without lanseal: its changes

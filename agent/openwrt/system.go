@@ -18,6 +18,8 @@ type Guest struct {
 	root    string // "/", or a scratch root in tests
 	state   string // RAM
 	persist string // flash
+	disk    disk   // whatever outlives a turn is written by it
+	run     runner // and whatever is asked or told goes by it
 
 	release Release
 	done    string   // the fingerprint of what the last turn left, if it succeeded
@@ -37,7 +39,7 @@ func Find(root, state, persist string) (*Guest, bool) {
 			return nil, false
 		}
 	}
-	return &Guest{root: root, state: state, persist: persist, release: parseRelease(string(text))}, true
+	return &Guest{root: root, state: state, persist: persist, disk: files{}, run: execute, release: parseRelease(string(text))}, true
 }
 
 // path is a file of the system.
@@ -76,8 +78,11 @@ func parseRelease(text string) Release {
 // mostOutput bounds what is kept of a program's output.
 const mostOutput = 4 << 20
 
-// run executes a program to its end and returns what it printed.
-func (g *Guest) run(ctx context.Context, stdin string, argv ...string) ([]byte, error) {
+// runner is the door to other programs.
+type runner func(ctx context.Context, stdin string, argv ...string) ([]byte, error)
+
+// execute runs a program to its end and returns what it printed.
+func execute(ctx context.Context, stdin string, argv ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Stdin = strings.NewReader(stdin)
 	var errs bytes.Buffer

@@ -1,7 +1,10 @@
 package owrt
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,23 +20,42 @@ func Main() {
 	if s.root == "" {
 		s.root = "/"
 	}
-	name := filepath.Base(os.Args[0])
-	var err error
-	switch {
-	case filepath.Base(filepath.Dir(os.Args[0])) == "init.d":
-		err = s.script(name, os.Args[1:])
-	case name == "uci":
-		err = s.uci(os.Args[1:], os.Stdin, os.Stdout)
-	case name == "ubus":
-		err = s.ubus(os.Args[1:], os.Stdout)
-	default:
+	err := s.call(os.Args, os.Stdin, os.Stdout)
+	if errors.Is(err, errOther) {
 		return
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, name+":", err)
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	os.Exit(0)
+}
+
+var errOther = errors.New("none of the programs")
+
+// Call plays one of the programs within this process.
+func Call(root, stdin string, argv ...string) ([]byte, error) {
+	var out bytes.Buffer
+	err := system{root}.call(argv, strings.NewReader(stdin), &out)
+	return out.Bytes(), err
+}
+
+func (s system) call(argv []string, stdin io.Reader, stdout io.Writer) (err error) {
+	name := filepath.Base(argv[0])
+	switch {
+	case filepath.Base(filepath.Dir(argv[0])) == "init.d":
+		err = s.script(name, argv[1:])
+	case name == "uci":
+		err = s.uci(argv[1:], stdin, stdout)
+	case name == "ubus":
+		err = s.ubus(argv[1:], stdout)
+	default:
+		return errOther
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
 }
 
 // Install puts the programs into a folder for PATH, and init scripts for the
