@@ -122,17 +122,20 @@ func (a *agent) startGuest(ctx context.Context) {
 	})
 }
 
-// networks are the kernel devices of logical networks, without waiting: what
-// netifd said last, or until it has, what the configuration says and what was
-// sealed before.
+// networks are the kernel devices of logical networks: what netifd said last.
+// At the start that is what the configuration says and what was sealed before;
+// of other names than before the task reports in a moment.
 func (a *agent) networks(lan, wan []string) openwrt.Devices {
 	s := &a.guest
 	if s.task == nil {
 		return openwrt.Devices{}
 	}
 	if s.lan == nil || !slices.Equal(s.lan, lan) || !slices.Equal(s.wan, wan) {
-		sealed, _ := readGuard(guardPath(a.g))
-		s.lan, s.wan, s.devices = slices.Clone(lan), slices.Clone(wan), knownDevices(s.task.system, lan, wan, sealed.LAN)
+		if len(s.devices.LAN) == 0 { // nothing is protected yet: the one look that the loop waits for
+			sealed, _ := readGuard(guardPath(a.g))
+			s.devices = knownDevices(s.task.system, lan, wan, sealed.LAN)
+		}
+		s.lan, s.wan = slices.Clone(lan), slices.Clone(wan)
 		w := openwrt.Wish{LAN: lan, WAN: wan}
 		if old := s.task.wish.Load(); old != nil {
 			w = *old

@@ -122,9 +122,33 @@ func TestGuestOfOpenWrt(t *testing.T) {
 		Tunnels: map[string]string{"se": l.VPN1.ClientFile(lab.ClientOptions{}), "no": l.VPN2.ClientFile(lab.ClientOptions{})},
 		UCI: "config lanseal 'main'\n\toption enabled '1'\n\tlist lan_network 'lan'\n\tlist wan_network 'wan'\n\tlist via 'se'\n\tlist via 'no'\n" +
 			"config tunnel 'no'\n\toption file '@TUNNELS@/no.conf'\nconfig tunnel 'se'\n\toption file '@TUNNELS@/se.conf'\n",
-		Env: []string{"PATH=" + standin + ":" + os.Getenv("PATH"), "LANSEAL_STANDIN_NET=1"},
+		NoStart: true,
+		Env:     []string{"PATH=" + standin + ":" + os.Getenv("PATH"), "LANSEAL_STANDIN_NET=1"},
 	})
 	if err != nil {
+		t.Fatal(err)
+	}
+	// The boot seal comes before netifd, and knows the LAN from its configuration.
+	router("mv", "/run/netifd.json", "/run/netifd.later")
+	if err := a.Guard(); err != nil {
+		t.Fatal(err)
+	}
+	if seal := router("nft", "list", "set", "inet", "lanseal_guard", "lan"); !strings.Contains(seal, "\"br-lan\"") {
+		t.Errorf("the boot seal holds %s", seal)
+	}
+	router("mv", "/run/netifd.later", "/run/netifd.json")
+	if out, errs, exit, err := a.Run(ctx, "check"); err != nil || exit != 0 {
+		t.Errorf("check exits %d, %v: %s%s", exit, err, out, errs)
+	}
+	if out, errs, exit, err := a.Run(ctx, "plan"); err != nil || exit != 0 || !strings.Contains(out, "iif br-lan unreachable") {
+		t.Errorf("plan exits %d, %v: %s%s", exit, err, out, errs)
+	}
+	for name, text := range files {
+		if now, err := l.Router.ReadFile("/etc/config/" + name); err != nil || now != text {
+			t.Errorf("guard, check and plan changed %s: %v\n%s", name, err, now)
+		}
+	}
+	if err := a.Start(); err != nil {
 		t.Fatal(err)
 	}
 	if err := a.WaitState(ctx, "protected"); err != nil {

@@ -15,20 +15,23 @@ var packages = [...]string{"network", "dhcp", "firewall"}
 // apply brings one file to what lanseal wants of it: want is given the file as
 // it would be without lanseal. It says whether the file changed, and what of
 // lanseal's somebody had changed.
-func (g *Guest) apply(ctx context.Context, r *record, pkg string, want func(Config) Config) (changed bool, notes []string, err error) {
+func (g *Guest) apply(ctx context.Context, r *record, f file, want func(Config) Config) (changed bool, notes []string, err error) {
 	for range 3 { // somebody may write at the same moment
-		changed, notes, err = g.applyOnce(ctx, r, pkg, want)
+		changed, notes, err = g.applyOnce(ctx, r, f, want)
 		if !errors.Is(err, errChanged) {
+			break
+		}
+		if f, err = g.read(ctx, f.pkg); err != nil {
 			break
 		}
 	}
 	return changed, notes, err
 }
 
-func (g *Guest) applyOnce(ctx context.Context, r *record, pkg string, want func(Config) Config) (changed bool, notes []string, err error) {
-	f, err := g.read(ctx, pkg)
-	if err != nil || f.bytes == nil {
-		return false, nil, err
+func (g *Guest) applyOnce(ctx context.Context, r *record, f file, want func(Config) Config) (changed bool, notes []string, err error) {
+	pkg := f.pkg
+	if f.bytes == nil {
+		return false, nil, nil
 	}
 	old := r.Files[pkg]
 	if old == nil {

@@ -108,6 +108,27 @@ func TestUpstreamFollowsTheExit(t *testing.T) {
 	}
 }
 
+// A file that cannot be read is told of, and does not keep the others from
+// being restored; put right, it is restored as well.
+func TestUnreadableFile(t *testing.T) {
+	b := newBox(t, "24.10").within()
+	found := b.etc()
+	b.turn(armed())
+	armedDHCP := b.read("etc/config/dhcp")
+	b.write("etc/config/dhcp", "config dnsmasq\n\tnonsense here\n")
+	if r := b.turn(disarmed()); !strings.Contains(r.Error, "/etc/config/dhcp") {
+		t.Errorf("%+v", r)
+	}
+	if network := "-rw-r--r-- " + b.read("etc/config/network"); network != found["etc/config/network"] {
+		t.Errorf("not restored:\n%s", network)
+	}
+	b.write("etc/config/dhcp", armedDHCP)
+	if _, err := b.Restore(t.Context()); err != nil {
+		t.Error(err)
+	}
+	b.same("put right", found)
+}
+
 // A service that fails is told again, also by the next process.
 func TestServicesAreToldAgain(t *testing.T) {
 	b := newBox(t, "22.03")
@@ -166,9 +187,16 @@ func TestWants(t *testing.T) {
 	}
 
 	b = newBox(t, "23.05").within() // relays the ISP's advertisements; hardware offload
+	b.edit("etc/config/network", "	option ip6assign '60'\n", "	option ip6addr '2001:db8:7::1/64'\n")
 	r := b.turn(armed())
 	if !r.Hardware {
 		t.Error("hardware offload was not noticed")
+	}
+	if !strings.Contains(strings.Join(r.Notes, "\n"), "network lan has a global IPv6 address") {
+		t.Errorf("a fixed prefix was not noticed: %v", r.Notes)
+	}
+	if text := b.read("etc/config/network"); !strings.Contains(text, "option ip6assign '60'") || !strings.Contains(text, "list ip6class 'local'") {
+		t.Errorf("clients get no prefix of the router's own:\n%s", text)
 	}
 	if dhcp := b.read("etc/config/dhcp"); strings.Contains(dhcp, "relay") || !strings.Contains(dhcp, "option ra 'server'") || strings.Contains(dhcp, "ndp") {
 		t.Errorf("the ISP's advertisements are still relayed:\n%s", dhcp)

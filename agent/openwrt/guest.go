@@ -53,7 +53,8 @@ func (g *Guest) Restore(ctx context.Context) ([]string, error) {
 	}
 	defer unlock()
 	var r Report
-	err = g.bring(ctx, Wish{Known: true}, nil, &r)
+	network, err := g.read(ctx, "network")
+	err = errors.Join(err, g.bring(ctx, Wish{Known: true}, nil, network, &r))
 	return r.Notes, err
 }
 
@@ -101,24 +102,21 @@ func (g *Guest) turn(ctx context.Context, w Wish, now []Network, r *Report) erro
 	if !w.Known {
 		return err
 	}
-	return errors.Join(err, g.bring(ctx, w, now, r))
+	return errors.Join(err, g.bring(ctx, w, now, network, r))
 }
 
 // bring makes the changes of a wish, each file by itself: what fails in one
 // does not keep the others from being made or restored.
-func (g *Guest) bring(ctx context.Context, w Wish, now []Network, r *Report) error {
+func (g *Guest) bring(ctx context.Context, w Wish, now []Network, network file, r *Report) error {
 	rec, err := g.readRecord()
 	if err != nil {
 		return err // without it nothing can be undone, so nothing is done
 	}
-	read := map[string]file{}
-	for _, pkg := range packages {
+	read := map[string]file{"network": network}
+	for _, pkg := range packages[1:] {
 		f, readErr := g.read(ctx, pkg)
 		read[pkg] = f
-		err = errors.Join(err, readErr)
-	}
-	if err != nil {
-		return err
+		err = errors.Join(err, readErr) // and it is passed over
 	}
 	before := func(pkg string) Config {
 		if fr := rec.Files[pkg]; fr != nil {
@@ -138,6 +136,7 @@ func (g *Guest) bring(ctx context.Context, w Wish, now []Network, r *Report) err
 			uplinks = addNew(uplinks, n.Name)
 		}
 	}
+	relayed := relays(before("dhcp"), lans)
 	want := map[string]func(Config) Config{"network": asIs, "dhcp": asIs, "firewall": asIs}
 	var all []instance
 	if w.Armed {
@@ -159,7 +158,7 @@ func (g *Guest) bring(ctx context.Context, w Wish, now []Network, r *Report) err
 			snippet = false
 		}
 		ula := newULA()
-		want["network"] = func(c Config) Config { return wantNetwork(c, w, lans, uplinks, g.sameULA(rec, ula)) }
+		want["network"] = func(c Config) Config { return wantNetwork(c, w, lans, uplinks, relayed, g.sameULA(rec, ula)) }
 		want["dhcp"] = func(c Config) Config {
 			out := c.clone()
 			wantResolver(&out, all)
@@ -168,16 +167,20 @@ func (g *Guest) bring(ctx context.Context, w Wish, now []Network, r *Report) err
 		}
 		want["firewall"] = func(c Config) Config { return wantFirewall(c, w, lans, devs, snippet) }
 	}
+	for _, name := range fixedPrefixes(before("network"), lans) {
+		if w.Armed && w.Hold && w.Withdraw {
+			r.Notes = append(r.Notes, "network "+name+" has a global IPv6 address in its configuration: clients keep addresses of that prefix, which browsers may show")
+		}
+	}
 	software, hardware := offloading(read["firewall"].Config)
 	r.Hardware = hardware
 	if software && w.Armed {
 		r.Notes = append(r.Notes, "flow offloading is on: flows of another way are forgotten at every change"+map[bool]string{true: ", those in hardware within two seconds", false: ""}[hardware])
 	}
-	relayed := relays(before("dhcp"), lans)
 	changed := map[string]bool{}
-	var errs []error
+	errs := []error{err}
 	for _, pkg := range packages {
-		c, notes, err := g.apply(ctx, &rec, pkg, want[pkg])
+		c, notes, err := g.apply(ctx, &rec, read[pkg], want[pkg])
 		changed[pkg] = c
 		r.Notes = append(r.Notes, notes...)
 		errs = append(errs, err)

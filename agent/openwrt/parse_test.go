@@ -191,7 +191,7 @@ func FuzzExport(f *testing.F) {
 		if out, kept := theirs(c, changes(c, c)); len(kept) > 0 || batch("x", c, out) != "" {
 			t.Errorf("no change, and a difference in %q", text)
 		}
-		wanted := wantNetwork(c, armed(), []string{"lan"}, []string{"wan"}, "fd00::/48")
+		wanted := wantNetwork(c, armed(), []string{"lan"}, []string{"wan"}, true, "fd00::/48")
 		made := changes(c, wanted)
 		if back, kept := theirs(wanted, made); len(kept) > 0 || batch("x", back, c) != "" || batch("x", c, back) != "" {
 			t.Errorf("undone, %q is %+v, kept %v", text, back, kept)

@@ -48,7 +48,7 @@ type Report struct {
 const blockPriority = 520
 
 // wantNetwork is what lanseal wants of /etc/config/network.
-func wantNetwork(c Config, w Wish, lans, uplinks []string, ula string) Config {
+func wantNetwork(c Config, w Wish, lans, uplinks []string, relayed bool, ula string) Config {
 	out := c.clone()
 	if !w.Armed {
 		return out
@@ -66,7 +66,11 @@ func wantNetwork(c Config, w Wish, lans, uplinks []string, ula string) Config {
 				out.set(id, "priority", one(strconv.Itoa(blockPriority)))
 			}
 		}
-		if w.Hold && w.Withdraw && c.section(name).get("ip6assign") != "" {
+		assigned := c.section(name).get("ip6assign") != ""
+		if w.Hold && w.Withdraw && (assigned || relayed) {
+			if !assigned { // the ISP's prefix was relayed: now there is one of the router's own
+				out.set(name, "ip6assign", one("60"))
+			}
 			out.set(name, "ip6class", list("local"))
 		}
 	}
@@ -118,6 +122,21 @@ func relays(c Config, lans []string) bool {
 		}
 	}
 	return false
+}
+
+// fixedPrefixes names LANs with an address of the ISP's in their configuration,
+// which lanseal does not withdraw.
+func fixedPrefixes(c Config, lans []string) (out []string) {
+	for _, name := range lans {
+		if s := c.section(name); s != nil {
+			for _, text := range append(s.words("ip6addr"), s.words("ip6prefix")...) {
+				if p, err := netip.ParsePrefix(text); err == nil && isGlobal(p.Addr()) {
+					out = addNew(out, name)
+				}
+			}
+		}
+	}
+	return out
 }
 
 func contains(list []string, s string) bool {
