@@ -3,12 +3,16 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/lanseal/lanseal/agent/lab"
 	"github.com/lanseal/lanseal/agent/lab/owrt"
@@ -56,6 +60,33 @@ func openWrtRouter(t *testing.T, l *lab.Lab) map[string]string {
 		t.Fatalf("starting dnsmasq: %v: %s", err, out)
 	}
 	return files
+}
+
+// lateFlow makes a flow of the TV's that left by the WAN, and says whether the
+// kernel still knows it.
+func lateFlow(t *testing.T, router *lab.Host) (known func() bool) {
+	t.Helper()
+	tuple := func(src, dst string, sport, dport uint16) netlink.IPTuple {
+		return netlink.IPTuple{SrcIP: net.ParseIP(src).To4(), DstIP: net.ParseIP(dst).To4(), SrcPort: sport, DstPort: dport, Protocol: unix.IPPROTO_UDP}
+	}
+	flow := netlink.ConntrackFlow{FamilyType: unix.AF_INET, TimeOut: 600,
+		Forward: tuple(lab.TV4, lab.Echo4b, 4711, 4712), Reverse: tuple(lab.Echo4b, lab.WAN4, 4712, 4711)}
+	if err := router.Do(func() error { return netlink.ConntrackCreate(netlink.ConntrackTable, unix.AF_INET, &flow) }); err != nil {
+		t.Fatal(err)
+	}
+	return func() (there bool) {
+		err := router.Do(func() error {
+			all, err := netlink.ConntrackTableList(netlink.ConntrackTable, unix.AF_INET)
+			for _, f := range all {
+				there = there || f.Forward.SrcPort == 4711 && f.Forward.DstPort == 4712
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return there
+	}
 }
 
 // A router that knows its LAN by the name of a network alone is protected; its
@@ -166,6 +197,11 @@ func TestGuestOfOpenWrt(t *testing.T) {
 		}
 		return all.OpenWrt
 	}
+	// A flow that the switch holds on to after it was forgotten shows up again,
+	// on the wrong way, and is forgotten once more.
+	until("hardware offload is noticed", func() bool { return strings.Contains(strings.Join(guest().Notes, "\n"), "in hardware") })
+	late := lateFlow(t, l.Router)
+	until("the flow in hardware is forgotten", func() bool { return !late() })
 	until("the router's resolver serves the default exit", func() bool { return guest().Resolver })
 	if d := guest(); d.Error != "" || len(d.LAN) != 1 || d.LAN[0] != "br-lan" || len(d.WAN) != 1 || d.WAN[0] != "wan" {
 		t.Errorf("the status says %+v", d)
