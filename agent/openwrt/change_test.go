@@ -1,6 +1,7 @@
 package openwrt
 
 import (
+	"os"
 	"strings"
 	"testing"
 )
@@ -73,6 +74,35 @@ func TestWishChanges(t *testing.T) {
 	b.turn(one)
 	b.turn(disarmed())
 	b.same("disarmed", found)
+}
+
+// An uplink without its default route, a netifd or a dnsmasq that is being
+// restarted: no reason to write to flash, or to undo anything.
+func TestPassingTroublesChangeNothing(t *testing.T) {
+	b := newBox(t, "22.03").within()
+	b.turn(armed())
+	b.told()
+	before := b.etc()
+	state := b.read("run/netifd.json")
+	for name, trouble := range map[string]func(){
+		"no default route": func() { b.edit("run/netifd.json", `"target":"0.0.0.0"`, `"target":"10.0.0.0"`) },
+		"no netifd":        func() { b.write("run/netifd.json", "") },
+		"no dnsmasq":       func() { b.write("run/dnsmasq.stopped", "") },
+	} {
+		trouble()
+		if r := b.turn(armed()); r.Resolver != "" && name != "no default route" {
+			t.Errorf("%s, and the LAN is sent to the router's resolver", name)
+		}
+		b.same(name, before)
+		if told := b.told(); told != "" {
+			t.Errorf("%s: told %s", name, told)
+		}
+		b.write("run/netifd.json", state)
+		_ = os.Remove(b.path("run/dnsmasq.stopped"))
+		if r := b.turn(armed()); r.Error != "" || r.Resolver != "ls-se" {
+			t.Errorf("after %s: %+v", name, r)
+		}
+	}
 }
 
 // No exit is up: the resolver is told of no upstream, and refuses. Another

@@ -34,11 +34,11 @@ func (g *Guest) Turn(ctx context.Context, wish func() Wish) Report {
 		g.last.Notes = nil
 		return g.last
 	}
-	g.done = ""
+	g.done, g.waiting = "", false
 	err = errors.Join(err, g.turn(ctx, w, now, &r))
 	if err != nil {
 		r.Error = strings.ReplaceAll(err.Error(), "\n", "; ")
-	} else {
+	} else if !g.waiting {
 		g.done = fmt.Sprintf("%+v %+v %s", w, now, g.fingerprint())
 	}
 	g.last = r
@@ -99,7 +99,7 @@ func (g *Guest) turn(ctx context.Context, w Wish, now []Network, r *Report) erro
 	if len(d.Waiting) > 0 {
 		err = errors.Join(err, fmt.Errorf("network %s has no device now", strings.Join(d.Waiting, ", ")))
 	}
-	if !w.Known {
+	if !w.Known || w.Armed && now == nil { // what netifd has is not known: nothing is undone for that
 		return err
 	}
 	return errors.Join(err, g.bring(ctx, w, now, network, r))
@@ -130,12 +130,7 @@ func (g *Guest) bring(ctx context.Context, w Wish, now []Network, network file, 
 	for _, n := range networksOn(now, read["network"].Config, devs) {
 		lans = addNew(lans, n)
 	}
-	uplinks := slices.Clone(w.WAN)
-	for _, n := range now {
-		if n.Default && !contains(lans, n.Name) || slices.Contains(w.WANDevices, n.Device) {
-			uplinks = addNew(uplinks, n.Name)
-		}
-	}
+	uplinks := uplinkNetworks(w, now, lans, rec)
 	relayed := relays(before("dhcp"), lans)
 	want := map[string]func(Config) Config{"network": asIs, "dhcp": asIs, "firewall": asIs}
 	var all []instance
@@ -187,6 +182,7 @@ func (g *Guest) bring(ctx context.Context, w Wish, now []Network, network file, 
 	}
 	errs = append(errs, g.upstream(&rec, all, w.Upstream), g.reload(ctx, &rec))
 	g.made = rec.Made
+	g.waiting = slices.ContainsFunc(all, func(in instance) bool { return in.managed && !in.running })
 	if errors.Join(errs...) == nil && w.Upstream.Device != "" && everyLAN(all, lans, w.LANDevices, now, read["network"].Config) {
 		r.Resolver = w.Upstream.Device
 	}
@@ -194,6 +190,29 @@ func (g *Guest) bring(ctx context.Context, w Wish, now []Network, network file, 
 		errs = append(errs, g.withdraw(ctx, w, now, lans, devs, relayed))
 	}
 	return errors.Join(errs...)
+}
+
+// uplinkNetworks names the uplinks: those that the user named, else those with
+// a default route, and those that had one when lanseal changed them, because a
+// cable that is out is no reason to change a configuration.
+func uplinkNetworks(w Wish, now []Network, lans []string, rec record) []string {
+	if len(w.WAN) > 0 {
+		return w.WAN
+	}
+	var names []string
+	for _, n := range now {
+		if (n.Default || slices.Contains(w.WANDevices, n.Device)) && !contains(lans, n.Name) {
+			names = addNew(names, n.Name)
+		}
+	}
+	if fr := rec.Files["network"]; fr != nil {
+		for _, c := range fr.Changes {
+			if c.Option == "classlessroute" && !contains(lans, c.Section) {
+				names = addNew(names, c.Section)
+			}
+		}
+	}
+	return names
 }
 
 // upstream writes the file of each instance that lanseal keeps, and removes
@@ -258,7 +277,7 @@ func (g *Guest) reload(ctx context.Context, rec *record) error {
 // everywhere.
 func everyLAN(all []instance, lans, devices []string, now []Network, conf Config) bool {
 	answered := func(listens func(Section) bool) bool {
-		return slices.ContainsFunc(all, func(in instance) bool { return in.managed && listens(in.section) })
+		return slices.ContainsFunc(all, func(in instance) bool { return in.managed && in.running && listens(in.section) })
 	}
 	for _, n := range lans {
 		if !answered(func(s Section) bool { return listens(s, n) }) {
