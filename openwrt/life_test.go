@@ -27,7 +27,7 @@ func eachManager(t *testing.T, do func(t *testing.T, r *router, m manager)) {
 // awaits waits until the agent says the state.
 func (r *router) awaits(state string) {
 	r.t.Helper()
-	r.run("n=0; until lanseal status --json 2>&1 | grep -q '\"state\": *\"" + state + "\"'; do n=$((n + 1)); [ $n -lt 200 ] && sleep 0.05 || { lanseal status; cat /tmp/procd/log; exit 1; }; done")
+	r.run("n=0; until lanseal status --json 2>&1 | grep -q '\"state\": *\"" + state + "\"'; do n=$((n + 1)); [ $n -lt 1200 ] && sleep 0.05 || { lanseal status; cat /tmp/procd/log; exit 1; }; done")
 }
 
 func (r *router) agent() string { return strings.TrimSpace(r.read("/tmp/procd/pid")) }
