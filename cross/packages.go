@@ -94,14 +94,14 @@ func (j job) ipks() error {
 					LicenseFiles: "LICENSE", Section: p.section, URL: homepage, Maintainer: maintainer, Architecture: arch,
 					Description: p.title + "\n" + p.description,
 				},
-				Data: data, Conffiles: p.conffiles, PostInst: p.postinst, PreRm: p.prerm,
+				Data: data, Conffiles: p.conffiles, PostInst: p.postinst, PreRm: p.prerm, PostRm: p.postrm,
 			})
 			if err != nil {
 				return fmt.Errorf("%s: %w", arch, err)
 			}
 			name := p.ipkName(v, arch)
-			if small && len(file) > mostIPK {
-				return fmt.Errorf("%s has %d bytes; at most %d fit", name, len(file), mostIPK)
+			if small && (len(file) > mostIPK || data.InstalledSize() > mostInstalled) {
+				return fmt.Errorf("%s has %d bytes and %d installed; at most %d and %d fit", name, len(file), data.InstalledSize(), mostIPK, mostInstalled)
 			}
 			fmt.Fprintf(j.out, "%9d %s\n", len(file), name)
 			if err := writeFile(filepath.Join(j.dist, name), file, 0o644); err != nil {
