@@ -104,16 +104,16 @@ func printVerify(g globals, d verifyDoc, asJSON bool, p rules.Policy) (int, erro
 
 // exitsUp says which exits carry traffic: what the agent says, or, if it does
 // not answer, what the tunnels themselves show, or that none does.
-func exitsUp(ctx context.Context, g globals, cfg *config.Config, p rules.Policy) ([]map[string]bool, []string) {
+func exitsUp(ctx context.Context, g globals, cfg *config.Config, p rules.Policy) ([]rules.Facts, []string) {
 	ctx, cancel := context.WithTimeout(ctx, verifyWait)
 	defer cancel()
-	up := map[string]bool{}
+	up, fresh := map[string]bool{}, map[string]int{}
 	var d statusDoc
 	if err := call(ctx, g.socket, "GET", "/api/v1/status", nil, &d); err == nil {
 		for _, e := range d.Exits {
-			up[e.Name] = e.State == state.Up
+			up[e.Name], fresh[e.Name] = e.State == state.Up, e.Fresh
 		}
-		return []map[string]bool{up}, nil
+		return []rules.Facts{{Up: up, Fresh: fresh}}, nil
 	}
 	for i, e := range p.Exits {
 		if i >= len(cfg.Tunnels) || !e.Enabled {
@@ -122,19 +122,19 @@ func exitsUp(ctx context.Context, g globals, cfg *config.Config, p rules.Policy)
 		s, err := newDriver(e, cfg.Tunnels[i], nil).Status()
 		up[e.Name] = err == nil && s.Exists && (e.Foreign || !s.Handshake.IsZero() && time.Since(s.Handshake) < state.SessionLife)
 	}
-	return []map[string]bool{up, {}}, []string{"the agent does not answer; nobody repairs what is found"}
+	return []rules.Facts{{Up: up}, {}}, []string{"the agent does not answer; nobody repairs what is found"}
 }
 
 // verifyAgainst compares the kernel with the plan for each guess of which
 // exits are up, and returns the findings of the best.
-func verifyAgainst(ctx context.Context, k *kernel.Kernel, p rules.Policy, candidates []map[string]bool) ([]finding, error) {
+func verifyAgainst(ctx context.Context, k *kernel.Kernel, p rules.Policy, candidates []rules.Facts) ([]finding, error) {
 	var best []finding
-	for i, up := range candidates {
+	for i, known := range candidates {
 		s, err := k.Observe()
 		if err != nil {
 			return nil, err
 		}
-		s.Facts.Up = up
+		s.Facts.Up, s.Facts.Fresh = known.Up, known.Fresh
 		found, err := compare(ctx, k, s, p, rules.Compile(p, s.Facts))
 		if err != nil {
 			return nil, err
