@@ -38,7 +38,7 @@ func (s *State) verdict(x *Exit, now time.Time) judgement {
 		o := &s.Exits[i]
 		switch {
 		case o.Name == x.Name || o.Phase != Up || o.Dead || !o.Status.Exists:
-		case o.LastRx.After(x.Doubt):
+		case o.LastRx.After(x.Pressed):
 			return dead
 		case o.silent(now):
 		case !o.Answers && !s.Unlinked:
@@ -164,8 +164,11 @@ func (s *State) uplink(linked bool, now time.Time) []Effect {
 		if x.Phase == Disabled {
 			continue
 		}
+		if linked && !was {
+			x.Missed, x.Pressed, x.Doubt = 0, time.Time{}, time.Time{} // what was missed says nothing of the server
+		}
 		if x.Phase == Up && s.Cut.Since.IsZero() && x.Doubt.IsZero() && (x.Answers || !linked) {
-			x.Doubt = now.Add(-max(SilenceLimit, x.RTT*3/2)) // ask now
+			x.Doubt, x.Suspect = now, true
 		}
 		if !linked {
 			continue

@@ -29,6 +29,10 @@ const (
 	// RetryInterval is how often a server that fell silent is asked for a new
 	// handshake while nothing else carries the LAN, at 148 bytes; see retryAfter.
 	RetryInterval = 500 * time.Millisecond
+	// Once in LongWay the tries pause for LongAnswer, in case the way to the
+	// server has become a long one.
+	LongWay    = 2 * time.Minute
+	LongAnswer = 1600 * time.Millisecond
 	// RenewAfter is how long a silent way may be a pause, in which sessions are
 	// kept.
 	RenewAfter = time.Second
@@ -56,7 +60,9 @@ func (x *Exit) reported(st Status, now time.Time) {
 	if shook {
 		x.Shook = st.Handshake
 	}
-	if shook && (lately || st.Handshake.After(x.Doubt)) || lately && st.Rx > x.Status.Rx { // less: the counters were reset
+	// What was heard meanwhile explains the bytes; less than before: they were reset.
+	grew := st.Rx > x.Status.Rx && !x.LastRx.After(x.Reported)
+	if shook && (lately || st.Handshake.After(x.Doubt)) || lately && grew {
 		x.heard(now)
 	}
 	x.Status, x.Reported = st, now
@@ -120,22 +126,21 @@ func (s *State) retry(x *Exit, since time.Time, now time.Time) []Effect {
 	case now.Sub(x.LastKick) >= kick:
 		x.LastKick, x.LastTry = now, now
 		return []Effect{{Kind: Ensure, Exit: x.Name}, {Kind: Next, Exit: x.Name}}
-	case now.Sub(x.LastTry) >= every && down%time.Minute < time.Minute-Grace:
+	case now.Sub(x.LastTry) >= every && down%LongWay < LongWay-LongAnswer:
 		x.LastTry = now
 		return []Effect{{Kind: Renew, Exit: x.Name}}
 	}
 	return nil
 }
 
-// retryAfter lets the answer come before the next try makes it worthless. Once
-// a minute the tries pause for Grace, in case the way has become a long one.
+// retryAfter lets the answer come before the next try makes it worthless.
 func (x *Exit) retryAfter() time.Duration {
 	return max(RetryInterval, x.Timeout()*3/2)
 }
 
 func (s *State) lookInterval(x *Exit, now time.Time) time.Duration {
 	switch cut := !s.Cut.Since.IsZero(); {
-	case x.Phase == Up && !cut && x.Renewed.IsZero():
+	case x.Phase == Up && !cut && !x.awaited():
 		return LookInterval
 	case x.Phase == Down && !cut && s.otherUp(x) && now.Sub(x.LastTry) > Grace:
 		return LookInterval
@@ -167,8 +172,8 @@ func (s *State) judge(x *Exit, now time.Time) []Effect {
 	if phase == Starting && x.Phase == Up && now.Sub(x.LastRx) < Grace && !s.otherUp(x) {
 		return nil // made again, its handshake is under way
 	}
-	if phase == Starting && x.Phase == Up && now.Sub(x.Renewed) < RenewWait {
-		return nil // it was asked for a last proof of life
+	if phase == Starting && x.Phase == Up && now.Sub(x.LastTry) < RenewWait {
+		return nil // it was asked for a new one
 	}
 	if phase == Starting && (x.Phase == Down || now.Sub(x.Since) > StartLimit) {
 		phase = Down

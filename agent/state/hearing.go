@@ -11,12 +11,15 @@ const (
 	// something is awaited, and how often an exit in doubt is asked; IdlePace
 	// is the rest of the time.
 	FastPace = 100 * time.Millisecond
-	IdlePace = time.Second
+	IdlePace = 2500 * time.Millisecond
 	// PatientPace is for an outage that lasts.
 	PatientPace = 250 * time.Millisecond
 	// SilenceLimit is how long a tunnel may send without receiving before it
 	// is asked for a sign of life. Its own round trip is allowed for.
 	SilenceLimit = 300 * time.Millisecond
+	// AskInterval is how often an exit is asked of which it is not known whether
+	// it answers.
+	AskInterval = time.Second
 	// QuietInterval is how often a tunnel that carries nothing is asked.
 	QuietInterval = 5 * time.Second
 	// DumbInterval is how often one is asked that has not answered any probe.
@@ -55,8 +58,10 @@ type Hearing struct {
 	LastRx   time.Time // the last sign of life
 	Doubt    time.Time // when sending without hearing began; zero: not now
 	Unheard  uint64    // bytes sent since the last sign of life
+	Suspect  bool      // ask at once: the uplink has changed
 	Missed   int       // probes unanswered in a row
 	Asked    time.Time // the last probe
+	Pressed  time.Time // when the first answer of this doubt was missed: who is heard later is alive while this is not
 	Looked   time.Time // the last Look
 	Renewed  time.Time // when it was asked for a handshake as the last proof of life
 	Patience time.Duration
@@ -71,7 +76,8 @@ func (x *Exit) heard(now time.Time) {
 		x.Patience = min(2*x.patience(), LastPatience)
 	}
 	x.learnLoss(x.Missed, 0)
-	x.LastRx, x.Doubt, x.Renewed, x.Unheard, x.Missed, x.Dead = now, time.Time{}, time.Time{}, 0, 0, false
+	x.LastRx, x.Doubt, x.Renewed, x.Pressed = now, time.Time{}, time.Time{}, time.Time{}
+	x.Unheard, x.Missed, x.Dead, x.Suspect = 0, 0, false, false
 }
 
 func (x *Exit) patience() time.Duration { return max(x.Patience, FirstPatience) }
@@ -116,6 +122,9 @@ func (x *Exit) probed(rtt time.Duration, now time.Time, cut bool) {
 		if x.Doubt.IsZero() {
 			x.Doubt = now
 		}
+		if x.Pressed.IsZero() {
+			x.Pressed = now
+		}
 	}
 }
 
@@ -158,9 +167,14 @@ func (x *Exit) limit() int {
 	return min(max(int(math.Ceil(math.Log(1e-4)/math.Log(x.Loss))), ProbeLimit), LossyLimit)
 }
 
+// awaited says that a handshake is to be seen soon.
+func (x *Exit) awaited() bool {
+	return !x.Renewed.IsZero() || x.Type != "device" && x.Status.Handshake.IsZero()
+}
+
 // doubtful says that the exit has sent without hearing for too long.
 func (x *Exit) doubtful(now time.Time) bool {
-	return !x.Doubt.IsZero() && (x.Missed > 0 || now.Sub(x.Doubt) >= max(SilenceLimit, x.RTT*3/2))
+	return !x.Doubt.IsZero() && (x.Missed > 0 || x.Suspect || now.Sub(x.Doubt) >= max(SilenceLimit, x.RTT*3/2))
 }
 
 // silent says that the exit has been asked often enough.
@@ -185,17 +199,17 @@ func (s *State) ask(x *Exit, now time.Time) []Effect {
 		wait = RetryInterval
 	case !s.Cut.Since.IsZero():
 	case x.Phase != Up:
-		wait = IdlePace
+		wait = AskInterval
 	case doubt && !x.Answers && x.Type != "device":
 		return s.demand(x, now)
 	case doubt, s.othersInDoubt(x, now):
 		wait = max(FastPace, x.Timeout()/3)
 	case !x.Answers && now.Sub(x.Since) < StartLimit: // does it answer at all? Better known before it matters
-		wait = IdlePace
+		wait = AskInterval
 	case !x.Answers:
 		wait = DumbInterval
 	default:
-		if now.Sub(x.LastRx) < QuietInterval {
+		if now.Sub(x.LastRx) < QuietInterval-IdlePace/2 { // the answer before is no news
 			return nil
 		}
 		thorough = false
@@ -212,7 +226,7 @@ func (s *State) demand(x *Exit, now time.Time) []Effect {
 	if !x.Renewed.IsZero() || now.Sub(x.Doubt) < x.patience() {
 		return nil
 	}
-	x.Renewed = now
+	x.Renewed, x.Pressed, x.LastTry = now, now, now
 	return []Effect{{Kind: Renew, Exit: x.Name}}
 }
 
@@ -222,7 +236,7 @@ func (s *State) demand(x *Exit, now time.Time) []Effect {
 func (s *State) othersInDoubt(x *Exit, now time.Time) bool {
 	for i := range s.Exits {
 		o := &s.Exits[i]
-		if o.Name != x.Name && o.Phase == Up && (o.Missed > 0 || !o.Renewed.IsZero()) && !x.LastRx.After(o.Doubt) {
+		if o.Name != x.Name && o.Phase == Up && (o.Missed > 0 || !o.Renewed.IsZero()) && !x.LastRx.After(o.Pressed) {
 			return true
 		}
 	}
@@ -237,7 +251,7 @@ func (s State) Pace(now time.Time) time.Duration {
 		switch x.Phase {
 		case Up:
 			up = true
-			if !x.Doubt.IsZero() || !x.Renewed.IsZero() || !x.Busy.IsZero() && now.Sub(x.Busy) < busySpan {
+			if !x.Doubt.IsZero() || x.awaited() || !x.Busy.IsZero() && now.Sub(x.Busy) < busySpan {
 				return FastPace
 			}
 		case Starting, Down:

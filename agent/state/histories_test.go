@@ -141,12 +141,12 @@ var histories = []struct{ name, lines string }{
 0 config one                                   → connecting se:connecting | replan
 1 report se handshake=1 rx=92 tx=148           → protected se:up | replan
 1.1 answer se 20ms                             → protected se:up |
-5 tick se=50/50                                → protected se:up |
-6.1 tick se=50/50                              → protected se:up | probe se
+5 tick se=50/50                                → protected se:up | probe se
+6.1 tick se=50/50                              → protected se:up |
 6.12 answer se 20ms                            → protected se:up |
 8 report se handshake=1 rx=124 tx=148          → protected se:up |
-12 tick se=50/50                               → protected se:up |
-13 tick se=50/50                               → protected se:up | probe se
+12 tick se=50/50                               → protected se:up | probe se
+13 tick se=50/50                               → protected se:up |
 13.15 silence se                               → protected se:up |
 13.2 tick se=50/90                             → protected se:up | probe se
 13.35 silence se                               → protected se:up |
