@@ -30,6 +30,9 @@ func cmdRun(ctx context.Context, g globals, args []string) (int, error) {
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP) // until then a reload would end the process
+
 	cfg, _ := config.Load(g.config, config.Options{}) // its errors are told by the loop
 	k, err := openKernel(g, cfg.Firewall)
 	if err != nil {
@@ -45,8 +48,6 @@ func cmdRun(ctx context.Context, g globals, args []string) (int, error) {
 	if err := a.serve(ctx, g.socket); err != nil {
 		return 1, exitError{1, err}
 	}
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
 	go func() {
 		for range hup {
 			select {
@@ -61,14 +62,11 @@ func cmdRun(ctx context.Context, g globals, args []string) (int, error) {
 	return 0, nil
 }
 
-func cmdCheck(_ context.Context, g globals, args []string) (int, error) {
+func cmdCheck(ctx context.Context, g globals, args []string) (int, error) {
 	if err := none(flags(args, noFlags)); err != nil {
 		return 2, err
 	}
-	cfg, err := config.Load(g.config, config.Options{})
-	if err == nil {
-		err = needsLAN(cfg)
-	}
+	cfg, err := loadConfig(ctx, g, true)
 	for _, w := range cfg.Warnings {
 		fmt.Fprintln(g.stderr, "warning:", w)
 	}
@@ -92,10 +90,7 @@ func cmdPlan(ctx context.Context, g globals, args []string) (int, error) {
 	if err := none(flags(args, noFlags)); err != nil {
 		return 2, err
 	}
-	cfg, err := config.Load(g.config, config.Options{})
-	if err == nil {
-		err = needsLAN(cfg)
-	}
+	cfg, err := loadConfig(ctx, g, true)
 	if err != nil {
 		fmt.Fprintln(g.stderr, err)
 		return 2, nil
@@ -138,6 +133,7 @@ func assumeUp(ctx context.Context, g globals, p rules.Policy, f *rules.Facts) {
 			f.Up[e.Name] = e.State == state.Up
 		}
 		f.TimeUnknown = !d.TimeKnown
+		f.Resolver = d.OpenWrt != nil && d.OpenWrt.Resolver
 		return
 	}
 	fmt.Fprintln(g.stdout, "# No agent answers: shown as with every exit up.")
@@ -238,6 +234,9 @@ func cmdUnseal(ctx context.Context, g globals, args []string) (int, error) {
 	if err := call(ctx, g.socket, "POST", "/api/v1/reload", nil, nil); err == nil {
 		var d statusDoc
 		if err := call(ctx, g.socket, "GET", "/api/v1/status", nil, &d); err == nil && d.State == state.Open && !d.Locks.Routing && !d.Locks.Firewall {
+			if err := restoreGuest(ctx, g); err != nil {
+				return 2, err
+			}
 			fmt.Fprintln(g.stdout, "unsealed: the LAN is open")
 			return 0, nil
 		}
@@ -269,6 +268,9 @@ func unsealHere(ctx context.Context, g globals) error {
 		if err := newDriver(e, cfg.Tunnels[i], nil).Down(); err != nil {
 			return fmt.Errorf("removing %s: %w", e.Device, err)
 		}
+	}
+	if err := restoreGuest(ctx, g); err != nil {
+		return err
 	}
 	if err := os.Remove(guardPath(g)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/lanseal/lanseal/agent/config"
 	"github.com/lanseal/lanseal/agent/kernel"
+	"github.com/lanseal/lanseal/agent/openwrt"
 	"github.com/lanseal/lanseal/agent/state"
 	"github.com/lanseal/lanseal/agent/store"
 	"github.com/lanseal/lanseal/rules"
@@ -59,6 +60,9 @@ type agent struct {
 	timeKnown bool   // the clock is synchronised
 	timeTold  bool   // an NTP client said so
 
+	guest       guestState
+	userDevices []string // the LAN's, as the configuration names them
+
 	kernelEvents chan kernel.Event
 	reports      chan state.Event
 	calls        chan func()
@@ -90,6 +94,7 @@ func newAgent(g globals, k *kernel.Kernel, s *store.Store, log *slog.Logger) *ag
 		reload:       make(chan struct{}, 1),
 		clockSteps:   make(chan struct{}),
 		turnTimer:    time.NewTimer(time.Hour),
+		guest:        guestState{task: findGuest(g), reports: make(chan openwrt.Report)},
 	}
 	return a
 }
@@ -98,6 +103,7 @@ func newAgent(g globals, k *kernel.Kernel, s *store.Store, log *slog.Logger) *ag
 // is: protection is a property of the kernel's state.
 func (a *agent) run(ctx context.Context) error {
 	go a.watch(ctx)
+	a.startGuest(ctx)
 	a.load(ctx)
 	go a.watchClock(ctx)
 	a.turn(ctx)
@@ -115,17 +121,22 @@ func (a *agent) run(ctx context.Context) error {
 			a.noticed(e)
 		case e := <-a.reports:
 			a.step(ctx, e)
+		case r := <-a.guest.reports:
+			a.guestSaid(ctx, r)
 		case f := <-a.calls:
 			f()
 		case <-a.reload:
 			a.load(ctx)
+			a.lookAround()
 		case <-tick.C:
 			a.step(ctx, state.Tick{})
 			a.observe()
 			a.expire(ctx)
+			a.forgetLate(ctx)
 		case <-a.clockSteps:
 			a.stepped("the clock was set")
 		case <-full.C:
+			a.lookAround()
 			a.dirty, a.checkFirewall = true, true
 			a.schedule(0)
 		case <-a.turnTimer.C:
@@ -160,6 +171,9 @@ func (a *agent) noticed(e kernel.Event) {
 		a.burst = now
 	}
 	a.dirty = true
+	if e.Kind == kernel.EventLink || e.Kind == kernel.EventAddr {
+		a.lookAround()
+	}
 	if e.Kind == kernel.EventFirewall || e.Kind == kernel.EventLost {
 		a.checkFirewall = true
 	}
@@ -236,6 +250,7 @@ func (a *agent) turn(ctx context.Context) {
 	a.remember(s.Facts)
 	facts := s.Facts
 	facts.Up, facts.TimeUnknown = a.st.Up(), !a.timeKnown
+	facts.Resolver = a.resolverServes(facts)
 	want := a.locks.apply(rules.Compile(a.st.Policy, facts))
 	s.ReadSysctls(want.Sysctls)
 	have, diffs, err := a.firewallNow(ctx, want)
@@ -264,6 +279,10 @@ func (a *agent) turn(ctx context.Context) {
 	}
 	a.want, a.planned, a.retry, a.sealError = want, true, 0, ""
 	a.bury()
+	if a.guest.report.Hardware && !samePlan {
+		a.guest.again = time.Now().Add(hardwareGrace)
+	}
+	a.tellGuest(facts)
 }
 
 // firewallNow says which lock the kernel is known to hold. Looking costs a

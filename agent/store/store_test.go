@@ -16,12 +16,13 @@ import (
 )
 
 // clock is a time that the test moves; it carries no monotonic reading. It is
-// ahead of the machine's, whose time the files bear, and no slot of the rings
-// ends soon after it but minutes.
+// ahead of the machine's, whose time the files bear.
 type clock struct{ now time.Time }
 
+// newClock begins ten minutes into the next day: ahead of what the machine wrote
+// just now, and, at whatever hour the test runs, not about to cross one.
 func newClock() *clock {
-	return &clock{time.Now().Add(2 * time.Hour).UTC().Truncate(time.Hour).Add(10 * time.Minute)}
+	return &clock{time.Now().UTC().Truncate(24 * time.Hour).Add(24*time.Hour + 10*time.Minute)}
 }
 func (c *clock) pass(d time.Duration) { c.now = c.now.Add(d) }
 func (c *clock) options(dir string) Options {
