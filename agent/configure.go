@@ -39,7 +39,9 @@ func (a *agent) load(ctx context.Context) {
 	if err := writeGuard(ctx, a.k, guardPath(a.g), cfg.Policy); err != nil {
 		a.note("error", "", "the boot seal could not be written: "+err.Error())
 	}
-	a.store.Save()
+	if cfg.Policy.Enabled {
+		a.store.Save()
+	}
 }
 
 // needsLAN refuses an enabled configuration whose LAN has no kernel device.

@@ -293,6 +293,24 @@ func TestBitsFallOver(t *testing.T) {
 	}
 }
 
+// A second agent, started by mistake, leaves the file of the first alone.
+func TestAnotherUsesIt(t *testing.T) {
+	c, said := newClock(), &told{}
+	o := c.options(t.TempDir())
+	first := Open(o)
+	fill(first, c)
+	first.Turn(c.now.Add(time.Hour))
+	o.Say = said.say
+	second := Open(o)
+	if !strings.Contains(said.String(), "another process uses it") || len(second.Events(0, time.Time{})) != 0 {
+		t.Errorf("said: %s", said)
+	}
+	second.Close()
+	if err := works(first, c); err != nil {
+		t.Error(err)
+	}
+}
+
 // A database that panics while it is in use is set aside, and what is in
 // memory goes into a new one.
 func TestFailsInUse(t *testing.T) {

@@ -26,15 +26,15 @@ func (w *scale) Write(path string, content []byte) error {
 	return w.osDisk.Write(path, content)
 }
 
-// day lives through a day of a busy house, a turn a minute.
+// day lives through a day of a busy house, five minutes at a time.
 func day(s *Store, c *clock, devices int, rx *uint64) {
-	for m := range 24 * 60 {
-		c.pass(time.Minute)
-		*rx += 1_000_000
+	for m := 0; m < 24*60; m += 5 {
+		c.pass(5 * time.Minute)
+		*rx += 5_000_000
 		s.SetGood(c.now, true)
-		s.Look("se", true, 20*time.Millisecond, c.now.Truncate(2*time.Minute), c.now)
+		s.Look("se", true, 20*time.Millisecond, c.now, c.now)
 		s.Count(OfExit, "se", Counter{Rx: *rx, Tx: *rx / 10})
-		for i := m % 4; i < devices; i += 4 {
+		for i := m / 5 % 4; i < devices; i += 4 {
 			mac := fmt.Sprintf("aa:bb:cc:dd:%02x:%02x", i/256, i%256)
 			s.Seen(mac, netip.AddrFrom4([4]byte{192, 168, byte(i / 256), byte(i)}), fmt.Sprint("a thing with a name ", i), c.now)
 			s.Count(OfDevice, mac, Counter{Rx: *rx, Tx: *rx / 7, Blocked: *rx / 1_000_000})
@@ -129,7 +129,7 @@ func TestLiveFileIsBounded(t *testing.T) {
 	o.Limits = Limits{Events: 100, Dropouts: 20, Devices: 16}
 	s := Open(o)
 	rx, sizes := uint64(0), []int64{}
-	for range 12 {
+	for range 8 {
 		day(s, c, 24, &rx) // more than are remembered
 		info, err := os.Stat(o.Live)
 		if err != nil {

@@ -77,7 +77,12 @@ func fill(s *Store, c *clock) {
 // whole is all that a store remembers, as text.
 func whole(s *Store) string {
 	return fmt.Sprint(s.Get("vpn.example.net"), s.Good().UTC(), s.Devices(), s.Exits(), s.Events(0, time.Time{}), durations(s.Dropouts()),
-		s.Traffic(OfExit, "se", Hour), s.Traffic(OfDevice, tv, Day))
+		passed(s.Traffic(OfExit, "se", Hour)), passed(s.Traffic(OfDevice, tv, Day)))
+}
+
+// passed leaves out the slots in which nothing did: a series goes on with time.
+func passed(all []Sample) []Sample {
+	return slices.DeleteFunc(all, func(x Sample) bool { return x.Rx == 0 && x.Tx == 0 && x.Blocked == 0 })
 }
 
 func durations(ds []Dropout) (out []string) {
