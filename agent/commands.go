@@ -30,6 +30,9 @@ func cmdRun(ctx context.Context, g globals, args []string) (int, error) {
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP) // until then a reload would end the process
+
 	cfg, _ := config.Load(g.config, config.Options{}) // its errors are told by the loop
 	k, err := openKernel(g, cfg.Firewall)
 	if err != nil {
@@ -38,12 +41,13 @@ func cmdRun(ctx context.Context, g globals, args []string) (int, error) {
 	defer k.Close()
 	level := new(slog.LevelVar)
 	level.Set(cfg.LogLevel)
-	a := newAgent(g, k, slog.New(slog.NewTextHandler(g.stderr, &slog.HandlerOptions{Level: level})))
+	log := slog.New(slog.NewTextHandler(g.stderr, &slog.HandlerOptions{Level: level}))
+	memory := openStore(g, func(text string) { log.Warn(text) })
+	defer keepStore(memory)()
+	a := newAgent(g, k, memory, log)
 	if err := a.serve(ctx, g.socket); err != nil {
 		return 1, exitError{1, err}
 	}
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
 	go func() {
 		for range hup {
 			select {
@@ -128,6 +132,7 @@ func assumeUp(ctx context.Context, g globals, p rules.Policy, f *rules.Facts) {
 		for _, e := range d.Exits {
 			f.Up[e.Name] = e.State == state.Up
 		}
+		f.TimeUnknown = !d.TimeKnown
 		f.Resolver = d.OpenWrt != nil && d.OpenWrt.Resolver
 		return
 	}
@@ -204,10 +209,7 @@ func cmdImport(ctx context.Context, g globals, args []string) (int, error) {
 // reloadAgent has a running agent read the configuration again; none running
 // is no error.
 func reloadAgent(ctx context.Context, g globals) error {
-	err := call(ctx, g.socket, "POST", "/api/v1/reload", nil, nil)
-	if errors.Is(err, errNoAgent) {
-		return nil
-	}
+	_, err := tellAgent(ctx, g, "/api/v1/reload")
 	return err
 }
 

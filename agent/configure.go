@@ -32,10 +32,14 @@ func (a *agent) load(ctx context.Context) {
 	}
 	a.cfg, a.userDevices = cfg, userDevices
 	a.names.ask(cfg.Bootstrap)
+	if cfg.Policy.Enabled {
+		a.forward() // before anything depends on the time
+	}
 	a.configure(ctx)
 	if err := writeGuard(ctx, a.k, guardPath(a.g), cfg.Policy); err != nil {
 		a.note("error", "", "the boot seal could not be written: "+err.Error())
 	}
+	a.store.Save()
 }
 
 // needsLAN refuses an enabled configuration whose LAN has no kernel device.

@@ -14,6 +14,7 @@ import (
 	"github.com/lanseal/lanseal/agent/kernel"
 	"github.com/lanseal/lanseal/agent/openwrt"
 	"github.com/lanseal/lanseal/agent/state"
+	"github.com/lanseal/lanseal/agent/store"
 	"github.com/lanseal/lanseal/rules"
 )
 
@@ -34,11 +35,12 @@ const (
 // agent is the loop's: every field is touched by its goroutine alone, except
 // those that say otherwise.
 type agent struct {
-	g       globals
-	log     *slog.Logger
-	k       *kernel.Kernel
-	history *history
-	locks   lockSwitch // which locks to leave out: a switch of the lab's build
+	g     globals
+	log   *slog.Logger
+	k     *kernel.Kernel
+	store *store.Store
+	clock clockDoor
+	locks lockSwitch // which locks to leave out: a switch of the lab's build
 
 	cfg    *config.Config // in force; nil while there is none
 	st     state.State
@@ -55,6 +57,8 @@ type agent struct {
 	repairs   []time.Time // within stormWindow
 	blocked   kernel.Blocked
 	uplinks   string // what they were: a change starts the handshakes anew
+	timeKnown bool   // the clock is synchronised
+	timeTold  bool   // an NTP client said so
 
 	guest       guestState
 	userDevices []string // the LAN's, as the configuration names them
@@ -63,6 +67,7 @@ type agent struct {
 	reports      chan state.Event
 	calls        chan func()
 	reload       chan struct{}
+	clockSteps   chan struct{}
 
 	dirty         bool // a turn is wanted
 	checkFirewall bool // and it has to look at the firewall too
@@ -79,14 +84,15 @@ type locks struct {
 	Firewall bool `json:"firewall"`
 }
 
-func newAgent(g globals, k *kernel.Kernel, log *slog.Logger) *agent {
+func newAgent(g globals, k *kernel.Kernel, s *store.Store, log *slog.Logger) *agent {
 	a := &agent{
-		g: g, k: k, log: log, history: &history{}, locks: testSwitch(), names: newEndpointNames(g.state),
+		g: g, k: k, log: log, store: s, clock: openClock(), locks: testSwitch(), names: newEndpointNames(s),
 		exits:        map[string]*exitTask{},
 		kernelEvents: make(chan kernel.Event, 256),
 		reports:      make(chan state.Event, 64),
 		calls:        make(chan func()),
 		reload:       make(chan struct{}, 1),
+		clockSteps:   make(chan struct{}),
 		turnTimer:    time.NewTimer(time.Hour),
 		guest:        guestState{task: findGuest(g), reports: make(chan openwrt.Report)},
 	}
@@ -99,6 +105,7 @@ func (a *agent) run(ctx context.Context) error {
 	go a.watch(ctx)
 	a.startGuest(ctx)
 	a.load(ctx)
+	go a.watchClock(ctx)
 	a.turn(ctx)
 	tick := time.NewTicker(tickInterval)
 	defer tick.Stop()
@@ -107,6 +114,7 @@ func (a *agent) run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			a.observe()
 			a.log.Info("stopping; the locks stay", "state", a.st.Whole)
 			return nil
 		case e := <-a.kernelEvents:
@@ -122,8 +130,11 @@ func (a *agent) run(ctx context.Context) error {
 			a.lookAround()
 		case <-tick.C:
 			a.step(ctx, state.Tick{})
+			a.observe()
 			a.expire(ctx)
 			a.forgetLate(ctx)
+		case <-a.clockSteps:
+			a.stepped("the clock was set")
 		case <-full.C:
 			a.lookAround()
 			a.dirty, a.checkFirewall = true, true
@@ -187,7 +198,9 @@ func (a *agent) schedule(in time.Duration) {
 // step feeds the state machine and carries out what it asks for.
 func (a *agent) step(ctx context.Context, e state.Event) {
 	var fx []state.Effect
+	old := a.st
 	a.st, fx = state.Step(a.st, e, time.Now())
+	a.account(old)
 	for _, f := range fx {
 		switch f.Kind {
 		case state.Replan:
@@ -206,7 +219,7 @@ func (a *agent) step(ctx context.Context, e state.Event) {
 // note writes one line to the log and to the history.
 func (a *agent) note(kind, exit, text string) {
 	a.log.Info(text)
-	a.history.add(entry{Time: time.Now().UTC(), Kind: kind, Exit: exit, Text: text})
+	a.store.AddEvent(store.Event{Time: time.Now(), Kind: kind, Exit: exit, Text: text})
 }
 
 // turn looks at the kernel, compiles the plan and brings the kernel to it.
@@ -236,7 +249,7 @@ func (a *agent) turn(ctx context.Context) {
 	a.missing(ctx, s.Facts)
 	a.remember(s.Facts)
 	facts := s.Facts
-	facts.Up = a.st.Up()
+	facts.Up, facts.TimeUnknown = a.st.Up(), !a.timeKnown
 	facts.Resolver = a.resolverServes(facts)
 	want := a.locks.apply(rules.Compile(a.st.Policy, facts))
 	s.ReadSysctls(want.Sysctls)

@@ -174,6 +174,7 @@ func firewall(p Policy, f Facts) *Firewall {
 		BlockDoH:     p.BlockDoH,
 		RouterDirect: p.RouterDirect || (!p.KillSwitch && p.routerWay(f) == Way(MarkDirect)),
 		BlockIPv6:    p.BlockIPv6,
+		RouterTime:   f.TimeUnknown && !p.RouterDirect && p.routerWay(f) == WayBlock,
 	}
 	for _, e := range p.Exits {
 		if e.Enabled {
