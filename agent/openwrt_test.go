@@ -94,7 +94,7 @@ func lateFlow(t *testing.T, router *lab.Host) (known func() bool) {
 // leaves OpenWrt's configuration as it was, to the byte.
 func TestGuestOfOpenWrt(t *testing.T) {
 	l := lab.ForTest(t, lab.Options{Lanseal: product(t), ClientRA: true})
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 120*time.Second)
 	defer cancel()
 	files := openWrtRouter(t, l)
 	l.Zone.Set("site.example.test", netip.MustParseAddr(lab.Echo4))

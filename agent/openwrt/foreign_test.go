@@ -137,6 +137,9 @@ func TestForeignResolverIsLeftAlone(t *testing.T) {
 	if r.Error != "" || r.Resolver != "" || len(r.Notes) == 0 || !strings.Contains(r.Notes[0], "AdGuardHome") {
 		t.Errorf("%+v", r)
 	}
+	if again := b.turn(armed()); cmp.Diff(r.Notes, again.Notes) != "" {
+		t.Errorf("the second look says %v", again.Notes)
+	}
 	if diff := cmp.Diff(dhcp["cfg01411c"], b.sections("dhcp")["cfg01411c"]); diff != "" {
 		t.Errorf("dnsmasq was changed:\n%s", diff)
 	}

@@ -24,25 +24,35 @@ func (g *Guest) Turn(ctx context.Context, wish func() Wish) Report {
 	}
 	defer unlock()
 	w := wish()
-	now, err := g.dump(ctx)
-	if err != nil {
-		now = nil
-		r.Error = err.Error()
-	}
-	print := fmt.Sprintf("%+v %+v %s", w, now, g.fingerprint())
-	if err == nil && g.done == print {
-		g.last.Notes = nil
+	s, err := g.look(ctx, w)
+	if err == nil && g.done == fmt.Sprintf("%+v %+v %s", w, s, g.fingerprint()) {
 		return g.last
 	}
-	g.done, g.waiting = "", false
-	err = errors.Join(err, g.turn(ctx, w, now, &r))
+	g.done = ""
+	err = errors.Join(err, g.turn(ctx, w, s, &r))
 	if err != nil {
 		r.Error = strings.ReplaceAll(err.Error(), "\n", "; ")
-	} else if !g.waiting {
-		g.done = fmt.Sprintf("%+v %+v %s", w, now, g.fingerprint())
+	} else {
+		g.done = fmt.Sprintf("%+v %+v %s", w, s, g.fingerprint())
 	}
 	g.last = r
 	return r
+}
+
+// seen is what the system's services say of themselves.
+type seen struct {
+	whole    bool // each of them has answered
+	networks []Network
+	running  map[string]string // dnsmasq's instances, and the file of each
+}
+
+func (g *Guest) look(ctx context.Context, w Wish) (s seen, err error) {
+	s.networks, err = g.dump(ctx)
+	if err == nil && w.Armed && w.DNS {
+		s.running, err = g.services(ctx)
+	}
+	s.whole = err == nil
+	return s, err
 }
 
 // Restore puts back everything that was changed.
@@ -54,7 +64,7 @@ func (g *Guest) Restore(ctx context.Context) ([]string, error) {
 	defer unlock()
 	var r Report
 	network, err := g.read(ctx, "network")
-	err = errors.Join(err, g.bring(ctx, Wish{Known: true}, nil, network, &r))
+	err = errors.Join(err, g.bring(ctx, Wish{Known: true}, seen{}, network, &r))
 	return r.Notes, err
 }
 
@@ -89,9 +99,9 @@ func (g *Guest) fingerprint() string {
 }
 
 // turn resolves the networks and, if the plan is in force, makes the changes.
-func (g *Guest) turn(ctx context.Context, w Wish, now []Network, r *Report) error {
+func (g *Guest) turn(ctx context.Context, w Wish, s seen, r *Report) error {
 	network, err := g.read(ctx, "network")
-	d := devices(w.LAN, w.WAN, now, network.Config)
+	d := devices(w.LAN, w.WAN, s.networks, network.Config)
 	r.LAN, r.WAN = d.LAN, d.WAN
 	if len(d.Missing) > 0 {
 		err = errors.Join(err, fmt.Errorf("no network named %s in /etc/config/network", strings.Join(d.Missing, ", ")))
@@ -99,15 +109,16 @@ func (g *Guest) turn(ctx context.Context, w Wish, now []Network, r *Report) erro
 	if len(d.Waiting) > 0 {
 		err = errors.Join(err, fmt.Errorf("network %s has no device now", strings.Join(d.Waiting, ", ")))
 	}
-	if !w.Known || w.Armed && now == nil { // what netifd has is not known: nothing is undone for that
+	if !w.Known || w.Armed && !s.whole { // how things are is not known: nothing is undone for that
 		return err
 	}
-	return errors.Join(err, g.bring(ctx, w, now, network, r))
+	return errors.Join(err, g.bring(ctx, w, s, network, r))
 }
 
 // bring makes the changes of a wish, each file by itself: what fails in one
 // does not keep the others from being made or restored.
-func (g *Guest) bring(ctx context.Context, w Wish, now []Network, network file, r *Report) error {
+func (g *Guest) bring(ctx context.Context, w Wish, s seen, network file, r *Report) error {
+	now := s.networks
 	rec, err := g.readRecord()
 	if err != nil {
 		return err // without it nothing can be undone, so nothing is done
@@ -135,16 +146,12 @@ func (g *Guest) bring(ctx context.Context, w Wish, now []Network, network file, 
 	want := map[string]func(Config) Config{"network": asIs, "dhcp": asIs, "firewall": asIs}
 	var all []instance
 	if w.Armed {
-		running, svcErr := g.services(ctx)
-		if svcErr != nil {
-			return svcErr
-		}
 		recorded := func(id string) bool {
 			fr := rec.Files["dhcp"]
 			return fr != nil && slices.ContainsFunc(fr.Changes, func(c Change) bool { return c.Section == id && c.Option == "noresolv" })
 		}
 		if foreign := g.foreignResolver(); w.DNS && foreign == "" {
-			all = g.instances(before("dhcp"), running, lans, recorded)
+			all = g.instances(before("dhcp"), s.running, lans, recorded)
 		} else if w.DNS {
 			r.Notes = append(r.Notes, foreign+" answers on port 53 of the router: it is left alone, and the LAN's questions go straight to the exit's resolver")
 		}
@@ -182,7 +189,6 @@ func (g *Guest) bring(ctx context.Context, w Wish, now []Network, network file, 
 	}
 	errs = append(errs, g.upstream(&rec, all, w.Upstream), g.reload(ctx, &rec))
 	g.made = rec.Made
-	g.waiting = slices.ContainsFunc(all, func(in instance) bool { return in.managed && !in.running })
 	if errors.Join(errs...) == nil && w.Upstream.Device != "" && everyLAN(all, lans, w.LANDevices, now, read["network"].Config) {
 		r.Resolver = w.Upstream.Device
 	}

@@ -11,6 +11,9 @@ func TestRestoresEveryRelease(t *testing.T) {
 	for _, release := range releases {
 		t.Run(release, func(t *testing.T) {
 			b := newBox(t, release)
+			if release != "23.05" { // one by programs of their own is enough
+				b.within()
+			}
 			before := b.etc()
 			r := b.turn(armed())
 			if r.Error != "" || !slices.Equal(r.LAN, []string{"br-lan"}) || r.Resolver != "ls-se" {

@@ -136,7 +136,7 @@ func (b *box) told() string {
 
 func (b *box) turn(w Wish) Report {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(b.t.Context(), time.Minute)
 	defer cancel()
 	return b.Turn(ctx, func() Wish { return w })
 }

@@ -149,7 +149,7 @@ func TestAdvertisement(t *testing.T) {
 
 // Values that people and programs write come back from uci as they were.
 func TestEveryValueSurvives(t *testing.T) {
-	b := newBox(t, "24.10")
+	b := newBox(t, "24.10").within()
 	from, err := b.Guest.read(t.Context(), "dhcp")
 	if err != nil {
 		t.Fatal(err)

@@ -24,7 +24,6 @@ type Guest struct {
 	release Release
 	done    string   // the fingerprint of what the last turn left, if it succeeded
 	last    Report   // and what it said
-	waiting bool     // for a dnsmasq that others are starting: look again, though nothing else has changed
 	made    []string // files of lanseal's own that it left
 }
 

@@ -48,7 +48,7 @@ func (s system) ubus(args []string, stdout io.Writer) error {
 	case "network.interface dump":
 		data, err := os.ReadFile(s.path("run/netifd.json"))
 		if err != nil {
-			return errors.New("Command failed: Not found")
+			return errors.New("command failed: Not found")
 		}
 		_, err = fmt.Fprintf(stdout, "{\"interface\":%s}\n", data)
 		return err
@@ -60,7 +60,7 @@ func (s system) ubus(args []string, stdout io.Writer) error {
 	case "service list":
 		return s.services(stdout)
 	}
-	return errors.New("Command failed: Method not found")
+	return errors.New("command failed: Method not found")
 }
 
 // reloadNetwork gives up the prefixes that a network no longer takes, and lays

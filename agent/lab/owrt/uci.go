@@ -129,7 +129,7 @@ func lines(r io.Reader) (all [][]string) {
 func load(confdir, name string, staged ...string) (*pkg, error) {
 	f, err := os.Open(filepath.Join(confdir, name))
 	if err != nil {
-		return nil, errors.New("Entry not found")
+		return nil, errors.New("entry not found")
 	}
 	defer f.Close()
 	p := &pkg{name: name}
@@ -148,7 +148,7 @@ func load(confdir, name string, staged ...string) (*pkg, error) {
 			s := p.sections[len(p.sections)-1]
 			s.set(w[1], w[2], w[0] == "list")
 		default:
-			return nil, errors.New("Parse error")
+			return nil, errors.New("parse error")
 		}
 	}
 	for _, dir := range staged {
@@ -192,14 +192,14 @@ func (p *pkg) change(w []string) error {
 	key, value, _ := strings.Cut(arg, "=")
 	parts := strings.SplitN(key, ".", 3)
 	if len(parts) < 2 || parts[0] != p.name {
-		return errors.New("Invalid argument")
+		return errors.New("invalid argument")
 	}
 	s := p.find(parts[1])
 	switch {
 	case verb == "set" && len(parts) == 2 && s == nil:
 		p.sections = append(p.sections, &section{typ: value, name: parts[1]})
 	case s == nil:
-		return errors.New("Entry not found")
+		return errors.New("entry not found")
 	case verb == "set" && len(parts) == 2:
 		s.typ = value
 	case verb == "delete" && len(parts) == 2:
@@ -207,13 +207,13 @@ func (p *pkg) change(w []string) error {
 	case verb == "delete":
 		i := s.at(parts[2])
 		if i < 0 {
-			return errors.New("Entry not found")
+			return errors.New("entry not found")
 		}
 		s.options = slices.Delete(s.options, i, i+1)
 	case verb == "set" || verb == "add_list":
 		s.set(parts[2], value, verb == "add_list")
 	default:
-		return errors.New("Invalid argument")
+		return errors.New("invalid argument")
 	}
 	return nil
 }
