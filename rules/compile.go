@@ -163,6 +163,7 @@ func firewall(p Policy, f Facts) *Firewall {
 		RouterDirect: p.RouterDirect || (!p.KillSwitch && p.routerWay(f) == Way(MarkDirect)),
 		BlockIPv6:    p.BlockIPv6,
 	}
+	fw.Net = netDevices(p, f, fw.RouterDirect)
 	for _, e := range p.Exits {
 		if e.Enabled {
 			fw.Exits = append(fw.Exits, firewallExit(p, f, e))
