@@ -123,7 +123,7 @@ func TestBenchOnce(t *testing.T) {
 		}
 	}
 	md, _ := os.ReadFile(filepath.Join(dir, "bench", "results.md"))
-	for _, what := range []string{"last leaked packet", "first ICMP error", "first TCP reset"} {
+	for _, what := range []string{"last leaked packet", "first ICMP error", "first refusal of a TCP"} {
 		if !strings.Contains(string(md), what) {
 			t.Errorf("no %q in the report:\n%s", what, md)
 		}

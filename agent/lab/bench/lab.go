@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/lanseal/lanseal/agent/lab"
 )
 
@@ -128,6 +130,15 @@ func watch(ctx context.Context, l *lab.Lab) (*flow, error) {
 	if err != nil {
 		return nil, err
 	}
+	raw, err := f.conn.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	// Without it "host unreachable" is no news to a UDP socket (udp(7)).
+	_ = raw.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_RECVERR, 1) })
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
 		defer f.conn.Close()
@@ -157,9 +168,29 @@ func watch(ctx context.Context, l *lab.Lab) (*flow, error) {
 				a.src, a.err = netip.ParseAddr(string(buf[1 : 1+buf[0]]))
 			}
 			f.take(a)
+			if err != nil {
+				_ = raw.Control(emptyErrors)
+			}
 		}
 	}()
 	return f, nil
+}
+
+// emptyErrors reads a socket's error queue, whose content Read has told of.
+func emptyErrors(fd uintptr) {
+	buf, oob := make([]byte, 256), make([]byte, 512)
+	for {
+		if _, _, _, _, err := unix.Recvmsg(int(fd), buf, oob, unix.MSG_ERRQUEUE|unix.MSG_DONTWAIT); err != nil {
+			return
+		}
+	}
+}
+
+// refusal says whether an error is what a router's refusal becomes: a TCP reset,
+// or an ICMP error.
+func refusal(err error) bool {
+	return errors.Is(err, unix.ECONNREFUSED) || errors.Is(err, unix.ECONNRESET) ||
+		errors.Is(err, unix.EHOSTUNREACH) || errors.Is(err, unix.ENETUNREACH) || errors.Is(err, unix.EACCES)
 }
 
 func (f *flow) take(a answer) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"syscall"
 	"time"
 
 	"github.com/lanseal/lanseal/agent/lab"
@@ -19,7 +18,7 @@ const tunnelDevice = "ls-se"
 func seal(ctx context.Context, b *bench) ([]row, error) {
 	leaked := row{name: "lanseal", what: "deletion to the last leaked packet", unit: "ms", note: "0: none leaked"}
 	icmp := row{name: "lanseal", what: "deletion to the first ICMP error of a UDP flow", unit: "ms", note: fmt.Sprintf("the flow sends every %v", flowEvery)}
-	rst := row{name: "lanseal", what: "deletion to the first TCP reset of a new connection", unit: "ms"}
+	rst := row{name: "lanseal", what: "deletion to the first refusal of a TCP connection", unit: "ms", note: fmt.Sprintf("a new one every %v", connectEvery)}
 	for i := range min(b.runs, 10) {
 		err := b.in(ctx, lab.Options{}, func(ctx context.Context, l *lab.Lab) error {
 			if _, err := protected(ctx, l, one(l)); err != nil {
@@ -35,20 +34,21 @@ func seal(ctx context.Context, b *bench) ([]row, error) {
 			ctx, cancel := context.WithTimeout(ctx, patience)
 			defer cancel()
 			l.VPN1.Kill()
+			first := connections(ctx, l)
 			mark := l.WAN.MarkTime()
 			gone := time.Now()
 			if err := l.LinkDelete(tunnelDevice); err != nil {
 				return err
 			}
-			reset, err := firstReset(ctx, l)
+			refused, err := f.first(ctx, gone, "an ICMP error", func(a answer) bool { return refusal(a.err) })
 			if err != nil {
 				return err
 			}
-			refused, err := f.first(ctx, gone, "an ICMP error", func(a answer) bool {
-				return errors.Is(a.err, syscall.EHOSTUNREACH) || errors.Is(a.err, syscall.ENETUNREACH) || errors.Is(a.err, syscall.EACCES) || errors.Is(a.err, syscall.ECONNREFUSED)
-			})
-			if err != nil {
-				return err
+			var reset time.Time
+			select {
+			case reset = <-first:
+			case <-ctx.Done():
+				return errors.New("no connection was ever refused")
 			}
 			if err := errors.Join(pause(ctx, time.Second), l.WAN.Drain(ctx), l.WAN.Check()); err != nil {
 				return err
@@ -70,19 +70,37 @@ func seal(ctx context.Context, b *bench) ([]row, error) {
 	return []row{leaked, icmp, rst}, nil
 }
 
-// firstReset connects again and again until it is reset.
-func firstReset(ctx context.Context, l *lab.Lab) (time.Time, error) {
+// connectEvery is the pace of new connections, and the resolution of what they
+// measure.
+const connectEvery = 5 * time.Millisecond
+
+// connections makes new connections, each in its own time, and tells when
+// one was refused.
+func connections(ctx context.Context, l *lab.Lab) <-chan time.Time {
+	refused := make(chan time.Time, 1)
 	to := netip.AddrPortFrom(netip.MustParseAddr(lab.Echo4), lab.EchoPort)
-	for {
-		c, err := l.TV.Dial(to, 200*time.Millisecond)
-		if err == nil {
-			c.Close()
+	go func() {
+		tick := time.NewTicker(connectEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			go func() {
+				c, err := l.TV.Dial(to, time.Second)
+				if err == nil {
+					c.Close()
+				}
+				if refusal(err) {
+					select {
+					case refused <- time.Now():
+					default: // the first is told already
+					}
+				}
+			}()
 		}
-		if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET) {
-			return time.Now(), nil
-		}
-		if ctx.Err() != nil {
-			return time.Time{}, errors.Join(errors.New("no connection was ever reset"), err)
-		}
-	}
+	}()
+	return refused
 }
