@@ -19,7 +19,7 @@ var elsewhere = netip.AddrPortFrom(addr(lab.Echo4b), 9)
 
 // rawFrames puts frames on the uplink past the router's whole stack, as a
 // program with a packet socket does.
-func rawFrames(_ context.Context, e *Env) error {
+func rawFrames(e *Env, dev string) error {
 	for _, p := range []lab.Packet{
 		{Src: addrPort(lab.WAN4 + ":4000"), Dst: elsewhere, Payload: []byte(marker)},
 		{Src: addrPort(lab.WAN4 + ":4000"), Dst: elsewhere, TCP: lab.TCPSyn},
@@ -30,7 +30,7 @@ func rawFrames(_ context.Context, e *Env) error {
 			return err
 		}
 		for range 3 {
-			if err := e.Lab.Router.Inject("wan", frame); err != nil && !errors.Is(err, errDropped) {
+			if err := e.Lab.Router.Inject(dev, frame); err != nil && !errors.Is(err, errDropped) {
 				return err
 			}
 		}
@@ -83,11 +83,19 @@ func lockDeleted(_ context.Context, e *Env) error {
 
 // thirdNet are the scenarios in which nothing but the third net holds.
 func thirdNet() []Scenario {
+	mended := func(ctx context.Context, e *Env, dev string) error {
+		if !e.Frozen {
+			if err := e.healed(ctx); err != nil {
+				return err
+			}
+		}
+		return rawFrames(e, dev)
+	}
 	return []Scenario{
 		{
 			Name: "D3RawFrames", Threat: "D3", Title: "A program on the router writes raw frames to the uplink",
 			User: "Nothing.", RecoversBy: "nothing was broken", NFTOnly: true,
-			Fault: rawFrames, During: rawDHCP,
+			Fault: func(_ context.Context, e *Env) error { return rawFrames(e, "wan") }, During: rawDHCP,
 			Mutate: func(_ context.Context, e *Env) error { return freeze(e) },
 		},
 		{
@@ -97,6 +105,32 @@ func thirdNet() []Scenario {
 				return errors.Join(lockDeleted(ctx, e), boundToUplink(ctx, e))
 			},
 			Undo:   func(_ context.Context, e *Env) error { return e.Agent.Cont() },
+			Mutate: func(_ context.Context, e *Env) error { return freeze(e) },
+		},
+		{
+			Name: "D3NetDeleted", Threat: "D3", Title: "The third net is deleted; then a program on the router writes raw frames",
+			User: "Nothing.", RecoversBy: "the agent", NFTOnly: true,
+			Fault:  func(_ context.Context, e *Env) error { return noNet(e) },
+			During: func(ctx context.Context, e *Env) error { return mended(ctx, e, "wan") },
+			Mutate: func(_ context.Context, e *Env) error { return freeze(e) },
+		},
+		{
+			Name: "D3NetRedial", Threat: "D3", Title: "The uplink's device is made again; then a program on the router writes raw frames",
+			User: "A pause; then everything goes on.", RecoversBy: "the agent", NFTOnly: true,
+			Fault:  func(_ context.Context, e *Env) error { return e.Lab.RedialWAN() },
+			During: func(ctx context.Context, e *Env) error { return mended(ctx, e, "wan") },
+			Mutate: func(_ context.Context, e *Env) error { return freeze(e) },
+		},
+		{
+			Name: "D3NetRenamed", Threat: "D3", Title: "The uplink's device gets another name; then a program on the router writes raw frames",
+			User: "A pause; then everything goes on.", RecoversBy: "the agent", NFTOnly: true,
+			Fault: func(ctx context.Context, e *Env) error {
+				return errors.Join(e.Lab.LinkRename("wan", "wan0"), lease(ctx, e, "wan0"))
+			},
+			During: func(ctx context.Context, e *Env) error { return mended(ctx, e, "wan0") },
+			Undo: func(ctx context.Context, e *Env) error {
+				return errors.Join(e.Lab.LinkRename("wan0", "wan"), lease(ctx, e, "wan"))
+			},
 			Mutate: func(_ context.Context, e *Env) error { return freeze(e) },
 		},
 	}
