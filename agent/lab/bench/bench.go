@@ -147,9 +147,9 @@ func (o *options) needs() error {
 // measure runs the measurements one after the other and writes the report; one
 // that fails leaves the others' results.
 func (b *bench) measure(picked []measurement) error {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	interrupted, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	ctx, cancel := context.WithTimeout(interrupted, limit)
 	defer cancel()
 	began := time.Now()
 	var rows []row
@@ -158,6 +158,9 @@ func (b *bench) measure(picked []measurement) error {
 		since := time.Now()
 		b.tell("%s  %s", m.letter, m.title)
 		got, err := m.run(ctx, b)
+		if interrupted.Err() != nil { // the labs close themselves
+			return errors.New("interrupted")
+		}
 		for i := range got {
 			got[i].group = m.letter
 		}
