@@ -11,8 +11,8 @@ PACKAGES := ./...
 
 # Packages whose tests build namespaces: they measure time, so they do not run
 # beside each other.
-LAB := ./agent ./agent/lab/... ./agent/kernel ./agent/tunnel
-UNIT := go list $(PACKAGES) | grep -vE '/lanseal/agent(/lab(/.*)?|/kernel|/tunnel)?$$'
+LAB := ./agent ./agent/lab/... ./agent/kernel ./agent/tunnel ./cross/vm ./openwrt
+UNIT := go list $(PACKAGES) | grep -vE '/lanseal/(agent(/lab(/.*)?|/kernel|/tunnel)?|cross/vm|openwrt)$$'
 FUZZTIME ?= 20000x
 
 # "make test" uses the race detector where there is a compiler for it;
@@ -21,13 +21,15 @@ RACE := $(shell command -v gcc >/dev/null && [ -e /usr/include/stdlib.h ] && ech
 
 # What is run by the agent, the lab and their tests, and whose package it is.
 NEED_LAB := nft:nftables ip:iproute2 dnsmasq:dnsmasq-base
-NEED_TEST := $(NEED_LAB) iptables:iptables ipset:ipset unshare:util-linux xz:xz-utils
+NEED_TEST := $(NEED_LAB) iptables:iptables ipset:ipset unshare:util-linux xz:xz-utils busybox:busybox
 NEED_BENCH := $(NEED_LAB) iptables:iptables ping:iputils-ping conntrack:conntrack keepalived:keepalived
 NEED_LINT := shellcheck:shellcheck shfmt:shfmt
 NEED_RACE := gcc:gcc,libc6-dev
+NEED_VM := $(NEED_LAB) qemu-system-x86_64:qemu-system-x86 qemu-system-mips:qemu-system-mips depmod:kmod \
+	mips-linux-gnu-gcc:gcc-mips-linux-gnu,libc6-dev-mips-cross gcc:gcc,libc6-dev flex:flex bison:bison bc:bc xz:xz-utils bzip2:bzip2
 
 .DEFAULT_GOAL := build
-.PHONY: build lab demo bench test test-unit test-lab race fuzz lint lint-go lint-shell tools cross packages clean help
+.PHONY: build lab demo bench test test-unit test-lab race fuzz lint lint-go lint-shell tools cross packages vm vm-kernels clean help
 
 build: ## builds bin/lanseal for this machine, static
 	@echo "== building bin/lanseal"
@@ -87,7 +89,7 @@ lint: ## gofmt, vet, staticcheck, shellcheck, shfmt
 
 lint-go:
 	@echo "== gofmt, vet, staticcheck"
-	@unformatted=$$(gofmt -l $(wildcard agent rules webui cross)); \
+	@unformatted=$$(gofmt -l $(wildcard agent rules webui cross openwrt)); \
 		[ -z "$$unformatted" ] || { echo "gofmt -w is needed on:" $$unformatted >&2; exit 1; }
 	@go vet $(PACKAGES)
 	@go vet -tags lanseal_lab ./agent
@@ -108,6 +110,16 @@ cross: ## builds every target of cross/targets.tsv into dist/bin, and measures t
 packages: export VERSION := $(VERSION)
 packages: ## writes .ipk, .apk and signed feeds into dist; dist/keys are made once
 	@go run ./cross packages
+
+vm: ## boots real kernels in QEMU and runs the agent there; ARCH=x86_64,mips picks some
+	@.ci/root.sh "make vm" "network namespaces"
+	@$(MAKE) --no-print-directory vm-kernels
+	@go run ./cross/vm run -arch '$(ARCH)'
+
+vm-kernels: ## gets or builds the kernels for "make vm" and "make test", once: minutes
+	@.ci/need.sh "make vm-kernels" $(NEED_VM)
+	@echo "== kernels and programs for virtual machines"
+	@go run ./cross/vm kernels -arch '$(ARCH)'
 
 clean: ## removes what was built, and keeps the keys
 	@rm -rf bin dist/bin dist/feed dist/*.ipk dist/*.apk

@@ -30,6 +30,9 @@ func cmdRun(ctx context.Context, g globals, args []string) (int, error) {
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP) // until then a reload would end the process
+
 	cfg, _ := config.Load(g.config, config.Options{}) // its errors are told by the loop
 	k, err := openKernel(g, cfg.Firewall)
 	if err != nil {
@@ -38,12 +41,13 @@ func cmdRun(ctx context.Context, g globals, args []string) (int, error) {
 	defer k.Close()
 	level := new(slog.LevelVar)
 	level.Set(cfg.LogLevel)
-	a := newAgent(g, k, slog.New(slog.NewTextHandler(g.stderr, &slog.HandlerOptions{Level: level})))
+	log := slog.New(slog.NewTextHandler(g.stderr, &slog.HandlerOptions{Level: level}))
+	memory := openStore(g, func(text string) { log.Warn(text) })
+	defer keepStore(memory)()
+	a := newAgent(g, k, memory, log)
 	if err := a.serve(ctx, g.socket); err != nil {
 		return 1, exitError{1, err}
 	}
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
 	go func() {
 		for range hup {
 			select {
@@ -58,14 +62,11 @@ func cmdRun(ctx context.Context, g globals, args []string) (int, error) {
 	return 0, nil
 }
 
-func cmdCheck(_ context.Context, g globals, args []string) (int, error) {
+func cmdCheck(ctx context.Context, g globals, args []string) (int, error) {
 	if err := none(flags(args, noFlags)); err != nil {
 		return 2, err
 	}
-	cfg, err := config.Load(g.config, config.Options{})
-	if err == nil {
-		err = needsLAN(cfg)
-	}
+	cfg, err := loadConfig(ctx, g, true)
 	for _, w := range cfg.Warnings {
 		fmt.Fprintln(g.stderr, "warning:", w)
 	}
@@ -89,10 +90,7 @@ func cmdPlan(ctx context.Context, g globals, args []string) (int, error) {
 	if err := none(flags(args, noFlags)); err != nil {
 		return 2, err
 	}
-	cfg, err := config.Load(g.config, config.Options{})
-	if err == nil {
-		err = needsLAN(cfg)
-	}
+	cfg, err := loadConfig(ctx, g, true)
 	if err != nil {
 		fmt.Fprintln(g.stderr, err)
 		return 2, nil
@@ -134,6 +132,8 @@ func assumeUp(ctx context.Context, g globals, p rules.Policy, f *rules.Facts) {
 		for _, e := range d.Exits {
 			f.Up[e.Name] = e.State == state.Up
 		}
+		f.TimeUnknown = !d.TimeKnown
+		f.Resolver = d.OpenWrt != nil && d.OpenWrt.Resolver
 		return
 	}
 	fmt.Fprintln(g.stdout, "# No agent answers: shown as with every exit up.")
@@ -211,10 +211,7 @@ func cmdImport(ctx context.Context, g globals, args []string) (int, error) {
 // reloadAgent has a running agent read the configuration again; none running
 // is no error.
 func reloadAgent(ctx context.Context, g globals) error {
-	err := call(ctx, g.socket, "POST", "/api/v1/reload", nil, nil)
-	if errors.Is(err, errNoAgent) {
-		return nil
-	}
+	_, err := tellAgent(ctx, g, "/api/v1/reload")
 	return err
 }
 
@@ -239,6 +236,9 @@ func cmdUnseal(ctx context.Context, g globals, args []string) (int, error) {
 	if err := call(ctx, g.socket, "POST", "/api/v1/reload", nil, nil); err == nil {
 		var d statusDoc
 		if err := call(ctx, g.socket, "GET", "/api/v1/status", nil, &d); err == nil && d.State == state.Open && !d.Locks.Routing && !d.Locks.Firewall {
+			if err := restoreGuest(ctx, g); err != nil {
+				return 2, err
+			}
 			fmt.Fprintln(g.stdout, "unsealed: the LAN is open")
 			return 0, nil
 		}
@@ -270,6 +270,9 @@ func unsealHere(ctx context.Context, g globals) error {
 		if err := newDriver(e, cfg.Tunnels[i], nil).Down(); err != nil {
 			return fmt.Errorf("removing %s: %w", e.Device, err)
 		}
+	}
+	if err := restoreGuest(ctx, g); err != nil {
+		return err
 	}
 	if err := os.Remove(guardPath(g)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/lanseal/lanseal/agent/config"
@@ -12,6 +13,8 @@ import (
 // load reads the configuration and brings it in force, if it is valid.
 func (a *agent) load(ctx context.Context) {
 	cfg, err := config.Load(a.g.config, config.Options{})
+	userDevices := slices.Clone(cfg.Policy.LAN)
+	mergeDevices(cfg, a.networks(cfg.LANNetworks, cfg.WANNetworks))
 	if err == nil {
 		err = needsLAN(cfg)
 	}
@@ -27,12 +30,16 @@ func (a *agent) load(ctx context.Context) {
 		a.step(ctx, state.Refused{Error: err.Error(), Seal: a.sealPolicy(cfg)})
 		return
 	}
-	a.cfg = cfg
+	a.cfg, a.userDevices = cfg, userDevices
 	a.names.ask(cfg.Bootstrap)
+	if cfg.Policy.Enabled {
+		a.forward() // before anything depends on the time
+	}
 	a.configure(ctx)
 	if err := writeGuard(ctx, a.k, guardPath(a.g), cfg.Policy); err != nil {
 		a.note("error", "", "the boot seal could not be written: "+err.Error())
 	}
+	a.store.Save()
 }
 
 // needsLAN refuses an enabled configuration whose LAN has no kernel device.

@@ -26,6 +26,7 @@ type exitTask struct {
 	begun   bool   // the loop's
 	stop    context.CancelFunc
 	done    chan struct{}
+	shook   steady
 }
 
 // Times of the task.
@@ -172,7 +173,7 @@ func (t *exitTask) ensure(ctx context.Context) string {
 
 func (t *exitTask) status(lastErr string) state.Status {
 	s, err := t.driver.Status()
-	out := state.Status{Exists: s.Exists && s.Up, Handshake: s.Handshake, Rx: s.RxBytes, Tx: s.TxBytes, Error: lastErr}
+	out := state.Status{Exists: s.Exists && s.Up, Handshake: t.shook.at(s.Handshake, time.Now()), Rx: s.RxBytes, Tx: s.TxBytes, Error: lastErr}
 	if s.Endpoint.IsValid() {
 		out.Endpoint = s.Endpoint.String()
 	}

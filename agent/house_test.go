@@ -68,10 +68,14 @@ var floors = []struct{ pkg, never, because string }{
 	{"agent/tunnel", module + "webui", "a driver answers to the agent alone"},
 
 	{"agent/openwrt", module + "webui", "the guest of OpenWrt answers to the agent alone"},
-	{"agent/openwrt", module + "agent/kernel", "routes and the firewall have one door"},
+	{"agent/openwrt", module + "agent/...", "it is told what is wanted by its own types"},
 	{"agent/openwrt", "third party", "it speaks ubus and uci by their own programs"},
 	{"agent/store", module + "agent/kernel", "memory is not truth"},
+	{"agent/store", module + "agent/...", "what is remembered does not depend on who remembers it"},
 	{"agent/store", module + "rules", "memory knows no plans"},
+	{"agent/store", "net", "addresses are values: net/netip"},
+	{"agent/clock", module + "agent/...", "the time does not depend on who asks for it"},
+	{"agent/clock", module + "rules", "the time knows no plans"},
 
 	{"agent/lab", module + "agent", "the lab is a black box round the built binary"},
 	{"agent/lab", module + "agent/config", "the lab is a black box round the built binary"},
@@ -89,9 +93,11 @@ var floors = []struct{ pkg, never, because string }{
 	{"*", "C", "one static binary, for every target, without a C compiler"},
 }
 
-// onlyDoor are libraries that change the machine's network, and who may.
+// onlyDoor are libraries that have one door, such as those that change the
+// machine's network, and who may use them.
 var onlyDoor = map[string][]string{
 	"github.com/coreos/go-iptables/iptables": {"agent/kernel"},
+	"go.etcd.io/bbolt":                       {"agent/store"},
 	"github.com/vishvananda/netlink":         {"agent/kernel", "agent/tunnel", "agent/lab"},
 }
 
@@ -181,7 +187,7 @@ func TestFloors(t *testing.T) {
 			}
 			for library, may := range onlyDoor {
 				if covers(library+"/...", path) && !slices.ContainsFunc(may, func(floor string) bool { return lives(f.pkg, floor) }) {
-					t.Errorf("%s imports %s: only %v change the machine's network", f.path, path, may)
+					t.Errorf("%s imports %s: it is the door of %v alone", f.path, path, may)
 				}
 			}
 		}

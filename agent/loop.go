@@ -12,7 +12,9 @@ import (
 
 	"github.com/lanseal/lanseal/agent/config"
 	"github.com/lanseal/lanseal/agent/kernel"
+	"github.com/lanseal/lanseal/agent/openwrt"
 	"github.com/lanseal/lanseal/agent/state"
+	"github.com/lanseal/lanseal/agent/store"
 	"github.com/lanseal/lanseal/rules"
 )
 
@@ -33,11 +35,12 @@ const (
 // agent is the loop's: every field is touched by its goroutine alone, except
 // those that say otherwise.
 type agent struct {
-	g       globals
-	log     *slog.Logger
-	k       *kernel.Kernel
-	history *history
-	locks   lockSwitch // which locks to leave out: a switch of the lab's build
+	g     globals
+	log   *slog.Logger
+	k     *kernel.Kernel
+	store *store.Store
+	clock clockDoor
+	locks lockSwitch // which locks to leave out: a switch of the lab's build
 
 	cfg    *config.Config // in force; nil while there is none
 	st     state.State
@@ -54,11 +57,17 @@ type agent struct {
 	repairs   []time.Time // within stormWindow
 	blocked   kernel.Blocked
 	uplinks   string // what they were: a change starts the handshakes anew
+	timeKnown bool   // the clock is synchronised
+	timeTold  bool   // an NTP client said so
+
+	guest       guestState
+	userDevices []string // the LAN's, as the configuration names them
 
 	kernelEvents chan kernel.Event
 	reports      chan state.Event
 	calls        chan func()
 	reload       chan struct{}
+	clockSteps   chan struct{}
 
 	dirty         bool // a turn is wanted
 	checkFirewall bool // and it has to look at the firewall too
@@ -75,15 +84,17 @@ type locks struct {
 	Firewall bool `json:"firewall"`
 }
 
-func newAgent(g globals, k *kernel.Kernel, log *slog.Logger) *agent {
+func newAgent(g globals, k *kernel.Kernel, s *store.Store, log *slog.Logger) *agent {
 	a := &agent{
-		g: g, k: k, log: log, history: &history{}, locks: testSwitch(), names: newEndpointNames(g.state),
+		g: g, k: k, log: log, store: s, clock: openClock(), locks: testSwitch(), names: newEndpointNames(s),
 		exits:        map[string]*exitTask{},
 		kernelEvents: make(chan kernel.Event, 256),
 		reports:      make(chan state.Event, 64),
 		calls:        make(chan func()),
 		reload:       make(chan struct{}, 1),
+		clockSteps:   make(chan struct{}),
 		turnTimer:    time.NewTimer(time.Hour),
+		guest:        guestState{task: findGuest(g), reports: make(chan openwrt.Report)},
 	}
 	return a
 }
@@ -92,7 +103,9 @@ func newAgent(g globals, k *kernel.Kernel, log *slog.Logger) *agent {
 // is: protection is a property of the kernel's state.
 func (a *agent) run(ctx context.Context) error {
 	go a.watch(ctx)
+	a.startGuest(ctx)
 	a.load(ctx)
+	go a.watchClock(ctx)
 	a.turn(ctx)
 	tick := time.NewTicker(tickInterval)
 	defer tick.Stop()
@@ -101,20 +114,29 @@ func (a *agent) run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			a.observe()
 			a.log.Info("stopping; the locks stay", "state", a.st.Whole)
 			return nil
 		case e := <-a.kernelEvents:
 			a.noticed(e)
 		case e := <-a.reports:
 			a.step(ctx, e)
+		case r := <-a.guest.reports:
+			a.guestSaid(ctx, r)
 		case f := <-a.calls:
 			f()
 		case <-a.reload:
 			a.load(ctx)
+			a.lookAround()
 		case <-tick.C:
 			a.step(ctx, state.Tick{})
+			a.observe()
 			a.expire(ctx)
+			a.forgetLate(ctx)
+		case <-a.clockSteps:
+			a.stepped("the clock was set")
 		case <-full.C:
+			a.lookAround()
 			a.dirty, a.checkFirewall = true, true
 			a.schedule(0)
 		case <-a.turnTimer.C:
@@ -149,6 +171,9 @@ func (a *agent) noticed(e kernel.Event) {
 		a.burst = now
 	}
 	a.dirty = true
+	if e.Kind == kernel.EventLink || e.Kind == kernel.EventAddr {
+		a.lookAround()
+	}
 	if e.Kind == kernel.EventFirewall || e.Kind == kernel.EventLost || e.Kind == kernel.EventLink && a.underNet(e.Device) {
 		a.checkFirewall = true
 	}
@@ -173,7 +198,9 @@ func (a *agent) schedule(in time.Duration) {
 // step feeds the state machine and carries out what it asks for.
 func (a *agent) step(ctx context.Context, e state.Event) {
 	var fx []state.Effect
+	old := a.st
 	a.st, fx = state.Step(a.st, e, time.Now())
+	a.account(old)
 	for _, f := range fx {
 		switch f.Kind {
 		case state.Replan:
@@ -192,7 +219,7 @@ func (a *agent) step(ctx context.Context, e state.Event) {
 // note writes one line to the log and to the history.
 func (a *agent) note(kind, exit, text string) {
 	a.log.Info(text)
-	a.history.add(entry{Time: time.Now().UTC(), Kind: kind, Exit: exit, Text: text})
+	a.store.AddEvent(store.Event{Time: time.Now(), Kind: kind, Exit: exit, Text: text})
 }
 
 // turn looks at the kernel, compiles the plan and brings the kernel to it.
@@ -222,7 +249,8 @@ func (a *agent) turn(ctx context.Context) {
 	a.missing(ctx, s.Facts)
 	a.remember(s.Facts)
 	facts := s.Facts
-	facts.Up = a.st.Up()
+	facts.Up, facts.TimeUnknown = a.st.Up(), !a.timeKnown
+	facts.Resolver = a.resolverServes(facts)
 	want := a.locks.apply(rules.Compile(a.st.Policy, facts))
 	s.ReadSysctls(want.Sysctls)
 	have, diffs, err := a.firewallNow(ctx, want)
@@ -251,6 +279,10 @@ func (a *agent) turn(ctx context.Context) {
 	}
 	a.want, a.planned, a.retry, a.sealError = want, true, 0, ""
 	a.bury()
+	if a.guest.report.Hardware && !samePlan {
+		a.guest.again = time.Now().Add(hardwareGrace)
+	}
+	a.tellGuest(facts)
 }
 
 // firewallNow says which lock the kernel is known to hold. Looking costs a

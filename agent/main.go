@@ -40,6 +40,8 @@ func commands() []command {
 		{"plan", "", "prints what would be applied; touches nothing, needs no root", cmdPlan},
 		{"status", "[--json]", "the state, in words or JSON", cmdStatus},
 		{"verify", "[--json]", "compares the kernel with the plan and looks for a way past it", cmdVerify},
+		{"events", "[-f] [--json]", "what happened: changes of state, dropouts, repairs; -f: and what happens", cmdEvents},
+		{"notify", "time-synced", "tells the agent, if one runs, what a hotplug script saw", cmdNotify},
 		{"import", "FILE [--name N]", "adds a tunnel from a wg-quick file (- = stdin)", cmdImport},
 		{"unseal", "[--yes]", "switches off: removes every lock, restores what was changed", cmdUnseal},
 		{"version", "", "prints the version", cmdVersion},

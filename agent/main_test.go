@@ -9,10 +9,12 @@ import (
 	"testing"
 
 	"github.com/lanseal/lanseal/agent/lab"
+	"github.com/lanseal/lanseal/agent/lab/owrt"
 )
 
 func TestMain(m *testing.M) {
 	lab.Main()
+	owrt.Main()
 	status := m.Run()
 	if dir, err := builtIn(); err == nil {
 		_ = os.RemoveAll(dir)

@@ -16,8 +16,8 @@ type endpointNames struct {
 	own      atomic.Pointer[[]netip.Prefix] // the router's own networks
 }
 
-func newEndpointNames(stateDir string) *endpointNames {
-	n := &endpointNames{cache: tunnel.NewFileCache(stateDir)}
+func newEndpointNames(cache tunnel.Cache) *endpointNames {
+	n := &endpointNames{cache: cache}
 	n.ask(nil)
 	return n
 }

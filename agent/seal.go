@@ -50,10 +50,7 @@ func cmdGuard(ctx context.Context, g globals, args []string) (int, error) {
 	if err := none(flags(args, noFlags)); err != nil {
 		return 2, err
 	}
-	cfg, err := config.Load(g.config, config.Options{})
-	if err == nil {
-		err = needsLAN(cfg)
-	}
+	cfg, err := loadConfig(ctx, g, false)
 	k, openErr := openKernel(g, cfg.Firewall)
 	if openErr != nil {
 		return 1, exitError{1, openErr}

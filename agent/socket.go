@@ -38,14 +38,8 @@ func (a *agent) serve(ctx context.Context, path string) error {
 			reply(w, http.StatusOK, struct{}{})
 		}
 	})
-	mux.HandleFunc("GET /api/v1/events", func(w http.ResponseWriter, r *http.Request) {
-		since, err := time.Parse(time.RFC3339, r.URL.Query().Get("since"))
-		if err != nil && r.URL.Query().Get("since") != "" {
-			reply(w, http.StatusBadRequest, map[string]string{"error": "since is not a time like 2026-11-23T20:00:00Z", "field": "since"})
-			return
-		}
-		reply(w, http.StatusOK, a.history.since(since))
-	})
+	mux.HandleFunc("GET /api/v1/events", a.eventsSince)
+	mux.HandleFunc("POST /api/v1/notify", a.notified)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		var held bool
 		a.onLoop(r.Context(), func() { held = a.lockState.Routing && a.lockState.Firewall })

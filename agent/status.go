@@ -25,7 +25,9 @@ type statusDoc struct {
 	Blocked    blockedDoc  `json:"blocked"`
 	Healed     uint64      `json:"healed"`
 	Config     configDoc   `json:"config"`
+	OpenWrt    *openwrtDoc `json:"openwrt,omitempty"`
 	Error      string      `json:"error,omitempty"` // why the plan could not be applied
+	TimeKnown  bool        `json:"time_known"`      // the clock is synchronised
 	Version    string      `json:"version"`
 }
 
@@ -68,17 +70,21 @@ func (a *agent) status(ctx context.Context) statusDoc {
 		}
 	}
 	d := statusDoc{
-		State: a.st.Whole, Since: a.st.Since.UTC(), Reason: a.st.Reason,
+		State: a.st.Whole, Since: sinceNow(a.st.Since, time.Now()), Reason: a.st.Reason,
 		KillSwitch: a.st.Policy.KillSwitch, Firewall: a.k.FirewallName(), Locks: a.lockState,
 		Exits: []exitDoc{}, Blocked: blockedDoc{total.Packets, total.Bytes}, Healed: a.healed,
-		Config: configDoc{Valid: a.st.ConfigError == "", Errors: nonEmptyLines(a.st.ConfigError)},
-		Error:  a.sealError, Version: version,
+		Config:  configDoc{Valid: a.st.ConfigError == "", Errors: nonEmptyLines(a.st.ConfigError)},
+		OpenWrt: a.describeGuest(), Error: a.sealError, TimeKnown: a.timeKnown, Version: version,
 	}
 	for i, x := range a.st.Exits {
 		d.Exits = append(d.Exits, describeExit(x, a.st.Policy.Exits[i], a.want.Firewall))
 	}
 	return d
 }
+
+// sinceNow is a moment in the time of day as it is now: the clock may have
+// been set since.
+func sinceNow(then, now time.Time) time.Time { return now.Add(-now.Sub(then)).UTC() }
 
 func describeExit(x state.Exit, e rules.Exit, fw *rules.Firewall) exitDoc {
 	d := exitDoc{
@@ -87,7 +93,7 @@ func describeExit(x state.Exit, e rules.Exit, fw *rules.Firewall) exitDoc {
 		Rx: x.Status.Rx, Tx: x.Status.Tx, IPv6: e.Carries(6), Resolvers: []string{},
 	}
 	if !x.Status.Handshake.IsZero() {
-		t := x.Status.Handshake.UTC()
+		t := sinceNow(x.Status.Handshake, time.Now())
 		d.Handshake = &t
 	}
 	if fw != nil {
@@ -165,6 +171,9 @@ func printStatus(w io.Writer, d statusDoc, now time.Time) {
 		yes[d.Locks.Routing], d.Firewall, yes[d.Locks.Firewall], d.Blocked.Packets, d.Healed)
 	for _, e := range d.Config.Errors {
 		fmt.Fprintln(w, "  configuration:", e)
+	}
+	if d.OpenWrt != nil {
+		printOpenWrt(w, d.OpenWrt)
 	}
 	if d.Error != "" {
 		fmt.Fprintln(w, "  error:", d.Error)

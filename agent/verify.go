@@ -37,10 +37,7 @@ func cmdVerify(ctx context.Context, g globals, args []string) (int, error) {
 	if err := none(flags(args, func(fs *flag.FlagSet) { fs.BoolVar(&asJSON, "json", false, "") })); err != nil {
 		return 2, err
 	}
-	cfg, err := config.Load(g.config, config.Options{})
-	if err == nil {
-		err = needsLAN(cfg)
-	}
+	cfg, err := loadConfig(ctx, g, true)
 	policy := cfg.PolicyAt(time.Now())
 	d := verifyDoc{Findings: []finding{}, Notes: []string{}}
 	if err != nil {
@@ -102,9 +99,10 @@ func printVerify(g globals, d verifyDoc, asJSON bool, p rules.Policy) (int, erro
 	return status, nil
 }
 
-// exitsUp says which exits carry traffic: what the agent says, or, if it does
-// not answer, what the tunnels themselves show, or that none does.
-func exitsUp(ctx context.Context, g globals, cfg *config.Config, p rules.Policy) ([]map[string]bool, []string) {
+// exitsUp says which exits carry traffic, and what else of the facts only the
+// agent knows: what it says, or, if it does not answer, every guess from what
+// the tunnels themselves show and from none of them.
+func exitsUp(ctx context.Context, g globals, cfg *config.Config, p rules.Policy) ([]rules.Facts, []string) {
 	ctx, cancel := context.WithTimeout(ctx, verifyWait)
 	defer cancel()
 	up := map[string]bool{}
@@ -113,7 +111,7 @@ func exitsUp(ctx context.Context, g globals, cfg *config.Config, p rules.Policy)
 		for _, e := range d.Exits {
 			up[e.Name] = e.State == state.Up
 		}
-		return []map[string]bool{up}, nil
+		return []rules.Facts{{Up: up, TimeUnknown: !d.TimeKnown, Resolver: d.OpenWrt != nil && d.OpenWrt.Resolver}}, nil
 	}
 	for i, e := range p.Exits {
 		if i >= len(cfg.Tunnels) || !e.Enabled {
@@ -122,25 +120,36 @@ func exitsUp(ctx context.Context, g globals, cfg *config.Config, p rules.Policy)
 		s, err := newDriver(e, cfg.Tunnels[i], nil).Status()
 		up[e.Name] = err == nil && s.Exists && (e.Foreign || !s.Handshake.IsZero() && time.Since(s.Handshake) < state.SessionLife)
 	}
-	return []map[string]bool{up, {}}, []string{"the agent does not answer; nobody repairs what is found"}
+	var guesses []rules.Facts
+	for _, up := range []map[string]bool{up, nil} {
+		for _, unknown := range []bool{false, true} {
+			for _, resolver := range []bool{false, true} {
+				guesses = append(guesses, rules.Facts{Up: up, TimeUnknown: unknown, Resolver: resolver})
+			}
+		}
+	}
+	return guesses, []string{"the agent does not answer; nobody repairs what is found"}
 }
 
-// verifyAgainst compares the kernel with the plan for each guess of which
-// exits are up, and returns the findings of the best.
-func verifyAgainst(ctx context.Context, k *kernel.Kernel, p rules.Policy, candidates []map[string]bool) ([]finding, error) {
+// verifyAgainst compares the kernel with the plan for each guess of what
+// the agent knows, and returns the findings of the best.
+func verifyAgainst(ctx context.Context, k *kernel.Kernel, p rules.Policy, candidates []rules.Facts) ([]finding, error) {
 	var best []finding
-	for i, up := range candidates {
+	for i, guess := range candidates {
 		s, err := k.Observe()
 		if err != nil {
 			return nil, err
 		}
-		s.Facts.Up = up
+		s.Facts.Up, s.Facts.TimeUnknown, s.Facts.Resolver = guess.Up, guess.TimeUnknown, guess.Resolver
 		found, err := compare(ctx, k, s, p, rules.Compile(p, s.Facts))
 		if err != nil {
 			return nil, err
 		}
 		if i == 0 || len(found) < len(best) {
 			best = found
+		}
+		if len(best) == 0 {
+			break
 		}
 	}
 	return best, nil

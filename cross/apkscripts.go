@@ -50,18 +50,10 @@ func scripts(p product) apk.Scripts {
 		return "(\n" + strings.TrimPrefix(script, "#!/bin/sh\n") + ")\n"
 	}
 	install := "[ \"${IPKG_NO_SCRIPT}\" = \"1\" ] && exit 0\n" + preamble + "add_group_and_user\ndefault_postinst\n"
-	upgrade := "export PKG_UPGRADE=1\n" + install
-	if p.restart != "" {
-		// apk stops nothing before an upgrade, default_postinst only starts, and
-		// procd keeps a process whose command line is unchanged: without this
-		// the old binary would run until the next reboot. Stopping leaves every
-		// lock in the kernel, so nothing opens in between.
-		service := "/etc/init.d/" + p.restart
-		upgrade += "[ -n \"${IPKG_INSTROOT}\" ] || [ ! -x " + service + " ] || " + service + " restart\n"
-	}
 	return apk.Scripts{
-		PostInstall:  "#!/bin/sh\n" + install + own(p.postinst),
-		PostUpgrade:  "#!/bin/sh\n" + upgrade + own(p.postinst),
-		PreDeinstall: "#!/bin/sh\n" + preamble + "default_prerm\n" + own(p.prerm),
+		PostInstall:   "#!/bin/sh\n" + install + own(p.postinst),
+		PostUpgrade:   "#!/bin/sh\nexport PKG_UPGRADE=1\n" + install + own(p.postinst),
+		PreDeinstall:  "#!/bin/sh\n" + preamble + "default_prerm\n" + own(p.prerm),
+		PostDeinstall: p.postrm,
 	}
 }

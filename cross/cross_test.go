@@ -275,7 +275,7 @@ func TestManifestEdges(t *testing.T) {
 	}
 }
 
-// A MIPS package that would not fit is refused; a key that is there is never
+// A MIPS package that would not fit, packed or unpacked, is refused; a key that is there is never
 // written over.
 func TestLimits(t *testing.T) {
 	j := standIn(t, nil)
@@ -288,6 +288,10 @@ func TestLimits(t *testing.T) {
 	put(t, "", map[string]string{j.binary(j.targets[0]): string(random)})
 	if err := j.ipks(); err == nil || !strings.Contains(err.Error(), "at most") {
 		t.Errorf("too large, and packed: %v", err)
+	}
+	put(t, "", map[string]string{j.binary(j.targets[0]): strings.Repeat("x", mostInstalled)})
+	if err := j.ipks(); err == nil || !strings.Contains(err.Error(), "at most") {
+		t.Errorf("too large to install, and packed: %v", err)
 	}
 	put(t, j.dist, map[string]string{"keys/apk.pem": "not a key"})
 	if err := j.apks(); err == nil || string(content(t, j.dist, "keys/apk.pem")) != "not a key" {

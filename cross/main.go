@@ -32,9 +32,10 @@ func main() {
 func run(args []string, out io.Writer) error {
 	fs := flag.NewFlagSet("cross", flag.ContinueOnError)
 	version := fs.String("version", cmpOr(os.Getenv("VERSION"), "0.1.0"), "version to build: `X.Y.Z` or X.Y.Z-rcN")
+	dist := fs.String("dist", "", "`FOLDER` to write into; empty: dist, beside go.mod")
 	only := fs.String("only", "", "`NAMES` of targets, by commas; empty: all")
 	fs.Usage = func() {
-		fmt.Fprintln(fs.Output(), "usage: cross build|check|size|ipk|apk|feed|packages [-version V] [-only TARGETS]")
+		fmt.Fprintln(fs.Output(), "usage: cross build|check|size|ipk|apk|feed|packages [-version V] [-only TARGETS] [-dist FOLDER]")
 		fs.PrintDefaults()
 	}
 	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
@@ -51,7 +52,7 @@ func run(args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	j := job{root: root, dist: filepath.Join(root, "dist"), version: *version, out: out}
+	j := job{root: root, dist: cmpOr(*dist, filepath.Join(root, "dist")), version: *version, out: out}
 	if j.targets, err = readTargets(filepath.Join(root, "cross", "targets.tsv")); err != nil {
 		return err
 	}

@@ -18,9 +18,10 @@ type product struct {
 	name, title, description string
 	license, section         string
 	depends                  []string
+	apkDepends               []string // and these on releases with apk
 	conffiles                []string // files, and folders that end in "/"
 	postinst, prerm          string   // the package's own part, beside the base system's
-	restart                  string   // the service that an upgrade has to restart
+	postrm                   string   // runs as it is, after the files are gone
 	noarch                   bool
 }
 
@@ -35,13 +36,17 @@ func agentProduct() product {
 		description: "Routes a whole LAN through WireGuard or OpenVPN, device by device,\n" +
 			"and lets nothing leave beside the tunnel: not at boot, not after a crash,\n" +
 			"not during an upgrade.",
-		// nftables is provided by nftables-json and nftables-nojson. OpenVPN is
-		// the user's choice and asked for at run time.
-		depends:   []string{"libc", "ca-bundle", "kmod-wireguard", "kmod-tun", "kmod-nft-core", "kmod-nft-nat", "nftables"},
-		conffiles: []string{"/etc/config/lanseal", "/etc/lanseal/"},
-		postinst:  reloadRPCD,
-		prerm:     unsealOnRemoval,
-		restart:   "lanseal",
+		// OpenVPN is the user's choice and asked for at run time.
+		depends: []string{"libc", "ca-bundle", "kmod-wireguard", "kmod-tun"},
+		// On releases with opkg firewall4 brings these, and 21.02 must not have
+		// them: its kernel cannot reject in prerouting, and nft is preferred to
+		// iptables where it is installed. nftables is provided by nftables-json
+		// and nftables-nojson.
+		apkDepends: []string{"kmod-nft-core", "kmod-nft-fib", "kmod-nft-nat", "nftables"},
+		conffiles:  []string{"/etc/config/lanseal", "/etc/lanseal/"},
+		postinst:   settleIn,
+		prerm:      unsealOnRemoval,
+		postrm:     sweepUp,
 	}
 }
 
@@ -58,21 +63,60 @@ func luciProduct() product {
 // What runs on the router, beside the base system's own scripts. POSIX sh for
 // busybox; each part runs in a shell of its own.
 const (
-	// rpcd reads its plugins when it loads; luci.lanseal is a new one.
-	reloadRPCD = `#!/bin/sh
+	// An older rescue script may lie where a sysupgrade has kept it; package
+	// managers then put the new one beside it. reload_config tells services what
+	// has changed since it last looked, so a new configuration is shown to it:
+	// else the first change of all would reach nobody. rpcd reads its plugins
+	// when it loads; luci.lanseal is a new one. fw4 includes the way through it
+	// when it loads.
+	//
+	// apk stops nothing before an upgrade, the base system's part only starts,
+	// and procd keeps a process whose command line is unchanged: without the
+	// restart the old binary would run until the next boot. Stopping leaves every
+	// lock in the kernel, so nothing opens in between.
+	settleIn = `#!/bin/sh
 [ -n "${IPKG_INSTROOT}" ] && exit 0
+for new in /etc/lanseal/unseal.sh-opkg /etc/lanseal/unseal.sh.apk-new; do
+	[ -f "$new" ] && mv -f "$new" /etc/lanseal/unseal.sh
+done
+seen=/var/run/config.md5
+if [ -f $seen ] && ! grep -q ' lanseal$' $seen; then
+	sum=$(uci -q show lanseal | md5sum)
+	echo "${sum%% *}  lanseal" >>$seen
+fi
 [ -x /etc/init.d/rpcd ] && /etc/init.d/rpcd reload
+nft list table inet fw4 >/dev/null 2>&1 && /etc/init.d/firewall reload
+[ "${PKG_UPGRADE}" = "1" ] && /etc/init.d/lanseal restart
 exit 0
 `
 	// Stopping never opens the LAN, removal does: whoever removes the package
 	// does not want to be sealed by what is no longer there to unseal. An
 	// upgrade is no removal. A failure must not leave a package behind that can
-	// neither be removed nor used; the locks are gone after a reboot at the
-	// latest, for nothing loads them any more.
+	// neither be removed nor used, so there is the rescue, which needs no binary.
 	unsealOnRemoval = `#!/bin/sh
 [ -n "${IPKG_INSTROOT}" ] && exit 0
 [ "${PKG_UPGRADE}" = "1" ] && exit 0
-/usr/sbin/lanseal unseal --yes || echo "lanseal: could not unseal; the LAN opens with the next reboot" >&2
+/usr/sbin/lanseal unseal --yes || sh /etc/lanseal/unseal.sh ||
+	echo "lanseal: could not unseal: remove its tables (nft list tables) and rules (ip rule, 500 to 529) by hand" >&2
+exit 0
+`
+	// What the agent has written goes; the configuration and the tunnel files
+	// are the user's and stay, where they differ from the package's. The agent
+	// saves its state when it stops, so its end comes first.
+	sweepUp = `#!/bin/sh
+[ -n "${IPKG_INSTROOT}" ] && exit 0
+[ "${PKG_UPGRADE}" = "1" ] && exit 0
+tries=0
+while [ $tries -lt 12 ] && pidof lanseal >/dev/null; do
+	sleep 1
+	tries=$((tries + 1))
+done
+rm -rf /var/lib/lanseal /var/run/lanseal.sock
+rm -f /etc/lanseal/state.db* /etc/lanseal/openwrt.json.old /etc/config/lanseal-opkg /etc/config/lanseal.apk-new
+rmdir /etc/lanseal/tunnels /etc/lanseal 2>/dev/null
+[ -d /etc/lanseal ] && echo "lanseal: your tunnel files, with their keys, are still in /etc/lanseal" >&2
+[ -x /etc/init.d/rpcd ] && /etc/init.d/rpcd reload
+nft list table inet fw4 >/dev/null 2>&1 && /etc/init.d/firewall reload
 exit 0
 `
 	refreshLuCI = `#!/bin/sh
@@ -167,13 +211,14 @@ func staged(folder, to string) ([]tree.Entry, error) {
 // modeOf is the mode on the router. It is not that of the file here, which a
 // checkout or an archive may change.
 func modeOf(p string, data []byte) uint32 {
-	switch {
-	case strings.HasPrefix(p, "/etc/lanseal/"):
-		return 0o600 // secrets live there
-	case bytes.HasPrefix(data, []byte("#!")):
-		return 0o755
+	mode := uint32(0o644)
+	if bytes.HasPrefix(data, []byte("#!")) {
+		mode = 0o755
 	}
-	return 0o644
+	if strings.HasPrefix(p, "/etc/lanseal/") {
+		mode &= 0o700 // secrets live there
+	}
+	return mode
 }
 
 // withKeep adds /lib/upgrade/keep.d for what sysupgrade shall keep and cannot

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/lanseal/lanseal/cross/apk"
@@ -94,14 +95,14 @@ func (j job) ipks() error {
 					LicenseFiles: "LICENSE", Section: p.section, URL: homepage, Maintainer: maintainer, Architecture: arch,
 					Description: p.title + "\n" + p.description,
 				},
-				Data: data, Conffiles: p.conffiles, PostInst: p.postinst, PreRm: p.prerm,
+				Data: data, Conffiles: p.conffiles, PostInst: p.postinst, PreRm: p.prerm, PostRm: p.postrm,
 			})
 			if err != nil {
 				return fmt.Errorf("%s: %w", arch, err)
 			}
 			name := p.ipkName(v, arch)
-			if small && len(file) > mostIPK {
-				return fmt.Errorf("%s has %d bytes; at most %d fit", name, len(file), mostIPK)
+			if small && (len(file) > mostIPK || data.InstalledSize() > mostInstalled) {
+				return fmt.Errorf("%s has %d bytes and %d installed; at most %d and %d fit", name, len(file), data.InstalledSize(), mostIPK, mostInstalled)
 			}
 			fmt.Fprintf(j.out, "%9d %s\n", len(file), name)
 			if err := writeFile(filepath.Join(j.dist, name), file, 0o644); err != nil {
@@ -134,7 +135,7 @@ func (j job) apks() error {
 			file, _, err := apk.Build(apk.Package{
 				Info: apk.Info{
 					Name: p.name, Version: v.apk, Description: p.title, Arch: arch, License: p.license, Origin: p.name,
-					Maintainer: maintainer, URL: homepage, Depends: p.depends, Provides: []string{p.name + "-any"},
+					Maintainer: maintainer, URL: homepage, Depends: slices.Concat(p.depends, p.apkDepends), Provides: []string{p.name + "-any"},
 					Tags: []string{"openwrt:section=" + p.section},
 				},
 				Tree: t, Scripts: scripts(p),

@@ -78,6 +78,18 @@ func (p Policy) routerWay(f Facts) Way {
 	return p.way(all, f)
 }
 
+// DefaultExit is the exit of devices without a rule of their own; ok is false
+// where they have none now.
+func (p Policy) DefaultExit(f Facts) (exit FirewallExit, ok bool) {
+	w := p.way(p.Via, f)
+	for _, e := range p.Exits {
+		if p.Enabled && e.Enabled && Way(e.Mark()) == w {
+			return firewallExit(p, f, e), true
+		}
+	}
+	return FirewallExit{}, false
+}
+
 // usesDirect says whether any packet of the LAN may carry MarkDirect.
 func usesDirect(fw *Firewall) bool {
 	if fw.Default == Way(MarkDirect) || len(fw.Exceptions) > 0 {
@@ -162,6 +174,7 @@ func firewall(p Policy, f Facts) *Firewall {
 		BlockDoH:     p.BlockDoH,
 		RouterDirect: p.RouterDirect || (!p.KillSwitch && p.routerWay(f) == Way(MarkDirect)),
 		BlockIPv6:    p.BlockIPv6,
+		RouterTime:   f.TimeUnknown && !p.RouterDirect && p.routerWay(f) == WayBlock,
 	}
 	fw.Net = netDevices(p, f, fw.RouterDirect)
 	for _, e := range p.Exits {

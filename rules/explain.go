@@ -114,7 +114,7 @@ func (p Plan) route(f Flow, dst netip.Addr, mark uint32) (device, because string
 			continue
 		case r.Mark != 0 && mark&MarkMask != r.Mark:
 			continue
-		case r.Sport != 0, r.Proto != 0 && r.Proto != protoNumber(f.Proto): // a port: the uplink's own DHCP
+		case r.Sport != 0, r.Dport != 0 && r.Dport != f.Dport, r.Proto != 0 && r.Proto != protoNumber(f.Proto): // a port: the uplink's own DHCP
 			continue
 		case r.Unreachable:
 			return "", r.Why, false
@@ -234,7 +234,8 @@ func (fw *Firewall) judge(f Flow) (Way, string) {
 // where routing sent it, or nothing.
 func (fw *Firewall) forbids(f Flow, lan bool, mark uint32, to Path) string {
 	if !lan {
-		if f.In == "lo" && to.Outcome == ByMain && !fw.RouterDirect && mark != MarkTransport {
+		time := fw.RouterTime && f.Proto == "udp" && f.Dport == portNTP
+		if f.In == "lo" && to.Outcome == ByMain && !fw.RouterDirect && mark != MarkTransport && !time {
 			return "the router itself sends only encrypted packets to the WAN"
 		}
 		return ""

@@ -185,6 +185,11 @@ func (w *iptWriter) output() {
 			w.rule("neighbour discovery", fmt.Sprintf("-p ipv6-icmp -m icmp6 --icmpv6-type %d", typ), iptReturn)
 		}
 	}
+	if fw.RouterTime {
+		ntp := fmt.Sprintf("-p udp --dport %d", portNTP)
+		w.rule("the router's own NTP, remembered for its replies", ntp, iptSet("CONNMARK", MarkTransport))
+		w.rule("the router's own NTP, while the clock is not known and no exit is up", ntp+" -m limit --limit 4/sec --limit-burst 8", iptReturn)
+	}
 	if len(fw.LAN) == 0 {
 		for _, p := range slices.Concat(iptDNS[:], iptDoT[:]) {
 			w.rule("the LAN is not known: no question is passed on", p, w.into("REJECT"))

@@ -62,6 +62,8 @@ func iptStories() []iptStory {
 			options: rules.IPTablesOptions{NoRaw: true}},
 		{name: "block", sentence: "No exit is up: nothing of the LAN leaves, and DNS is refused at once.",
 			facts: func(f *rules.Facts) { f.Up = nil }},
+		{name: "time", sentence: "No exit is up and the clock is not synchronised: the router alone may ask for the time.",
+			facts: func(f *rules.Facts) { f.Up, f.TimeUnknown = nil, true }},
 		{name: "ipv4only", sentence: "ipv6 'block', with a direct device and a management network; the router uses the WAN.",
 			policy: func(p *rules.Policy) {
 				devices(p)

@@ -86,6 +86,9 @@ func (w *writer) router(fw *Firewall) {
 	w.rule("the uplink's DHCP", "meta nfproto ipv4 udp sport 68 udp dport 67 accept")
 	w.rule("the uplink's DHCPv6", "meta nfproto ipv6 udp sport 546 udp dport 547 accept")
 	w.rule("neighbour discovery", "icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, nd-redirect } accept")
+	if fw.RouterTime {
+		w.rule("the router's own NTP, while the clock is not known and no exit is up", "udp dport %d limit rate 4/second burst 8 packets ct mark set ct mark & 0x80ffffff | 0x%08x accept", portNTP, MarkTransport)
+	}
 	if !fw.RouterDirect {
 		w.line("goto refuse_router")
 	}

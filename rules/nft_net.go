@@ -25,6 +25,9 @@ func NFTNet(fw *Firewall) string {
 	w.rule("the uplink's DHCP", "meta protocol ip udp sport 68 udp dport 67 accept")
 	w.rule("the uplink's DHCPv6", "meta protocol ip6 udp sport 546 udp dport 547 accept")
 	w.rule("neighbour discovery", "icmpv6 type { nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, nd-redirect } accept")
+	if fw.RouterTime {
+		w.rule("the router's own NTP, while the clock is not known and no exit is up", "udp dport %d accept", portNTP)
+	}
 	w.rule("nothing else leaves, raw frames neither", "counter drop")
 	w.close()
 	w.close()

@@ -90,6 +90,7 @@ type Firewall struct {
 	BlockDoT     bool
 	BlockDoH     bool
 	RouterDirect bool // the router's own traffic may use the WAN
+	RouterTime   bool // its NTP may, because the clock is not known and no exit is up
 	BlockIPv6    bool
 }
 

@@ -126,6 +126,9 @@ type Facts struct {
 	Uplinks  []string        // devices with a default route in main, tunnels left out
 	Up       map[string]bool // exits that carry traffic, by name
 	Resolver bool            // lanseal keeps the router's resolver on the tunnel: redirect to it
+	// TimeUnknown says that the clock is not synchronised. While it is not and
+	// the router has no exit, its own NTP may leave by the WAN.
+	TimeUnknown bool
 }
 
 // Link is one network device.

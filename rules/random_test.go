@@ -118,7 +118,7 @@ func (d dice) policy() rules.Policy {
 }
 
 func (d dice) facts() rules.Facts {
-	f := rules.Facts{Links: map[string]rules.Link{}, Up: map[string]bool{}, Resolver: d.chance(30)}
+	f := rules.Facts{Links: map[string]rules.Link{}, Up: map[string]bool{}, Resolver: d.chance(30), TimeUnknown: d.chance(50)}
 	link := func(percent int, name string, ps ...string) {
 		if d.chance(percent) {
 			f.Links[name] = rules.Link{Up: d.chance(90), Prefixes: prefixes(ps...), RPFilter: pick(d, 0, 0, 1, 2)}
@@ -136,8 +136,9 @@ func (d dice) facts() rules.Facts {
 	link(70, "tun9", "10.77.0.2/24", "fd77::2/64")
 	f.Uplinks = some(d, 80, "wan", "wan2")
 	slices.Sort(f.Uplinks)
+	dark := d.chance(15) // no exit is up
 	for _, name := range exitNames {
-		f.Up[name] = d.chance(60)
+		f.Up[name] = d.chance(60) && !dark
 	}
 	return f
 }
@@ -154,7 +155,7 @@ func (d dice) flow() rules.Flow {
 		f.Dst = pick(d, addrs("198.51.100.10", "198.51.100.200", "203.0.113.1", "203.0.113.53", "9.9.9.9", "1.1.1.1", "10.64.0.1", "192.168.1.60", "192.168.2.60", "10.9.0.9", "192.0.2.10")...)
 	}
 	if f.Proto == "tcp" || f.Proto == "udp" {
-		f.Dport = pick(d, uint16(53), 53, 443, 853, 5500, 51820)
+		f.Dport = pick(d, uint16(53), 53, 123, 443, 853, 5500, 51820)
 	}
 	return f
 }

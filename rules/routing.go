@@ -11,6 +11,7 @@ const (
 	prioDHCP       = 501
 	prioLocal      = 502
 	prioBound      = 503
+	prioTime       = 504
 	prioLANExit    = 510
 	prioLANDirect  = 511
 	prioLANBlock   = 520
@@ -23,6 +24,7 @@ const (
 const (
 	protoUDP = 17
 	protoTCP = 6
+	portNTP  = 123
 )
 
 // families both locks are written for, always both: a family without rules is
@@ -54,6 +56,9 @@ func policyRules(p Policy, f Facts, fw *Firewall) []Rule {
 		for _, e := range fw.Exits {
 			add(Rule{Priority: prioBound, In: "lo", Out: e.Device, Table: tableOf(e.Mark), Why: "the router's sockets bound to exit " + e.Name})
 			add(Rule{Priority: prioBound, In: "lo", Mark: e.Mark, Table: tableOf(e.Mark), Why: "the router's packets marked for exit " + e.Name})
+		}
+		if fw.RouterTime {
+			add(Rule{Priority: prioTime, In: "lo", Proto: protoUDP, Dport: portNTP, Table: TableMain, Why: "the router's own NTP, while the clock is not known and no exit is up"})
 		}
 		for _, d := range p.LAN {
 			for _, e := range fw.Exits {

@@ -81,8 +81,9 @@ func (k *Kernel) step(ctx context.Context, s State, step rules.Step) error {
 		return except(err, unix.EEXIST)
 	case rules.StepDelRule:
 		req := ruleRequest(unix.RTM_DELRULE, 0, step.Rule)
-		if body, ok := s.ruleRaws[step.Rule.Key()]; ok {
-			req = rawRequest(unix.RTM_DELRULE, body)
+		if bodies := s.ruleRaws[step.Rule.Key()]; len(bodies) > 0 {
+			req = rawRequest(unix.RTM_DELRULE, bodies[0])
+			s.ruleRaws[step.Rule.Key()] = bodies[1:] // the next such step is for the next
 		}
 		_, err := req.Execute(unix.NETLINK_ROUTE, 0)
 		return except(err, unix.ENOENT, unix.ESRCH)

@@ -20,7 +20,7 @@ type State struct {
 	Have  rules.Plan  // Firewall is not looked at: see FirewallDiffers
 	All   []rules.Rule
 
-	ruleRaws  map[rules.Rule]raw
+	ruleRaws  map[rules.Rule][]raw
 	routeRaws map[rules.Route]raw
 }
 

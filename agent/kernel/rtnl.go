@@ -206,10 +206,11 @@ func dump(request, answer int, family int) ([][]byte, error) {
 	return msgs, nil
 }
 
-// listRules reads every ip rule, lanseal's and others.
-func listRules() ([]rules.Rule, map[rules.Rule]raw, error) {
+// listRules reads every ip rule, lanseal's and others. The kernel holds the
+// same rule twice if two programs lay it, as netifd and lanseal do.
+func listRules() ([]rules.Rule, map[rules.Rule][]raw, error) {
 	var out []rules.Rule
-	raws := map[rules.Rule]raw{}
+	raws := map[rules.Rule][]raw{}
 	for _, family := range []int{4, 6} {
 		msgs, err := dump(unix.RTM_GETRULE, unix.RTM_NEWRULE, family)
 		if err != nil {
@@ -221,7 +222,7 @@ func listRules() ([]rules.Rule, map[rules.Rule]raw, error) {
 				return nil, nil, fmt.Errorf("reading an ip rule: %w", err)
 			}
 			out = append(out, r)
-			raws[r.Key()] = b
+			raws[r.Key()] = append(raws[r.Key()], b)
 		}
 	}
 	return out, raws, nil

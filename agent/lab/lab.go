@@ -22,6 +22,9 @@ type Options struct {
 	// ClientRA makes the clients take addresses and routes from router
 	// advertisements as well (see Lab.SendRA).
 	ClientRA bool
+	// External leaves the router to somebody outside, who plugs into TapLAN
+	// and TapWAN. It goes with none of the options above.
+	External bool
 }
 
 // Lab is one small internet.

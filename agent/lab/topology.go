@@ -55,8 +55,10 @@ func (l *Lab) serve() error {
 			return err
 		}
 	}
-	jobs := []func() error{l.serveInternet, l.VPN1.start, l.VPN2.start,
-		func() error { return l.Router.NFT(ordinaryRouter(l.Opts.WAN2)) }}
+	jobs := []func() error{l.serveInternet, l.VPN1.start, l.VPN2.start}
+	if !l.Opts.External {
+		jobs = append(jobs, func() error { return l.Router.NFT(ordinaryRouter(l.Opts.WAN2)) })
+	}
 	if l.Opts.Dnsmasq {
 		jobs = append(jobs, l.startDnsmasq)
 	}
@@ -123,7 +125,11 @@ func (l *Lab) buildISP() error {
 // plugWAN makes the wire between ISP and router, with the ISP's addresses; the
 // capture is there before the wire is up, so that it misses no frame.
 func (l *Lab) plugWAN() error {
-	if err := l.cable(l.ISP, "cpe", MACISP, l.Router, "wan", MACRouterWAN, ""); err != nil {
+	mac := MACRouterWAN
+	if l.Opts.External {
+		mac = "" // the router outside has it
+	}
+	if err := l.cable(l.ISP, "cpe", MACISP, l.Router, "wan", mac, ""); err != nil {
 		return err
 	}
 	if l.WAN == nil {
@@ -146,6 +152,9 @@ func (l *Lab) plugWAN() error {
 }
 
 func (l *Lab) buildRouter() error {
+	if l.Opts.External {
+		return l.buildPatchPanel()
+	}
 	r := l.Router
 	err := errors.Join(
 		r.forward(),
@@ -246,17 +255,7 @@ func (l *Lab) cable(a *Host, aName, aMAC string, b *Host, bName, bMAC, bBridge s
 		return fmt.Errorf("connecting %s %s to %s %s: %w", a.Name, aName, b.Name, bName, err)
 	}
 	if bBridge != "" {
-		port, err := b.nl.LinkByName(bName)
-		if err != nil {
-			return err
-		}
-		master, err := b.nl.LinkByName(bBridge)
-		if err != nil {
-			return err
-		}
-		if err := b.nl.LinkSetMaster(port, master); err != nil {
-			return fmt.Errorf("%s: putting %s on %s: %w", b.Name, bName, bBridge, err)
-		}
+		return b.enslave(bName, bBridge)
 	}
 	return nil
 }

@@ -32,6 +32,13 @@ type Resolver struct {
 	HasRoute func(family int) bool
 }
 
+// Cache remembers what endpoint names stood for, so that a reboot needs no DNS.
+// agent/store does.
+type Cache interface {
+	Get(host string) []netip.Addr
+	Put(host string, addrs []netip.Addr)
+}
+
 // Bootstrap gives addresses the port of DNS.
 func Bootstrap(addrs []netip.Addr) []netip.AddrPort {
 	var out []netip.AddrPort

@@ -62,6 +62,10 @@ func PackData(t tree.Tree, mtime int64) (Data, error) {
 	return d, err
 }
 
+// InstalledSize is what the unpacked files take, before a flash's own
+// compression.
+func (d Data) InstalledSize() int64 { return d.size }
+
 // Build makes the file.
 func Build(p Package) ([]byte, error) {
 	c := p.Control

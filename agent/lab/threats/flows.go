@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/lanseal/lanseal/agent/lab"
@@ -50,15 +51,20 @@ func copied(_ context.Context, e *Env) error {
 	return nil
 }
 
+// replaceFile writes a program. No process may be forked meanwhile: it would
+// hold the file open for writing until it has become another program, and who
+// starts this one by then is told "text file busy".
 func replaceFile(from, to string) error {
 	b, err := os.ReadFile(from)
-	if err == nil {
-		err = os.WriteFile(to+".new", b, 0o755)
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		err = os.Rename(to+".new", to)
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	if err := os.WriteFile(to+".new", b, 0o755); err != nil {
+		return err
 	}
-	return err
+	return os.Rename(to+".new", to)
 }
 
 // old begins traffic before lanseal is there, and counts from the moment when

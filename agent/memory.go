@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/lanseal/lanseal/agent/state"
+	"github.com/lanseal/lanseal/agent/store"
+)
+
+// roomFrom is the memory from which the store keeps its large history.
+const roomFrom = 200 << 20 // bytes: more than the routers of 128 MB have
+
+// openStore opens the agent's memory. What is wrong with it is told, and costs
+// history alone.
+func openStore(g globals, say func(string)) *store.Store {
+	limits := store.Small()
+	if b, err := os.ReadFile("/proc/meminfo"); err == nil && totalMemory(string(b)) >= roomFrom {
+		limits = store.Large()
+	}
+	s := store.Open(store.Options{
+		Live: filepath.Join(g.state, "state.db"), Checkpoint: filepath.Join(g.persist, "state.db"), Limits: limits, Say: say,
+	})
+	adoptEndpoints(s, filepath.Join(g.state, "endpoints.json"))
+	return s
+}
+
+// totalMemory reads MemTotal, which the kernel gives in KiB.
+func totalMemory(meminfo string) uint64 {
+	for line := range strings.Lines(meminfo) {
+		if f := strings.Fields(line); len(f) >= 2 && f[0] == "MemTotal:" {
+			n, _ := strconv.ParseUint(f[1], 10, 64)
+			return n << 10
+		}
+	}
+	return 0
+}
+
+// adoptEndpoints takes over the file in which version 0.1 kept endpoints.
+func adoptEndpoints(s *store.Store, file string) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return
+	}
+	hosts := map[string][]netip.Addr{}
+	if json.Unmarshal(b, &hosts) == nil {
+		for host, addrs := range hosts {
+			s.Put(host, addrs)
+		}
+	}
+	_ = os.Remove(file) // read again, it would say nothing new
+}
+
+// carries says whether devices reach their exits in this state.
+func carries(w state.Whole) bool { return w == state.Protected || w == state.Degraded }
+
+// account records what a step of the state machine changed: when an exit, or
+// the whole, stopped carrying traffic, and when it came back.
+func (a *agent) account(old state.State) {
+	now := time.Now()
+	switch {
+	case carries(a.st.Whole), a.st.Whole == state.Open:
+		a.store.EndDropout("", now)
+	case carries(old.Whole):
+		a.store.BeginDropout("", a.st.Reason, now)
+	}
+	was := map[string]state.Phase{}
+	for _, x := range old.Exits {
+		was[x.Name] = x.Phase
+	}
+	for _, x := range a.st.Exits {
+		switch {
+		case x.Phase == state.Up || x.Phase == state.Disabled:
+			a.store.EndDropout(x.Name, now)
+		case was[x.Name] == state.Up:
+			a.store.BeginDropout(x.Name, x.Reason, now)
+		}
+		delete(was, x.Name)
+	}
+	for name := range was { // no longer configured
+		a.store.EndDropout(name, now)
+	}
+}
+
+// observe records how the exits are, every second.
+func (a *agent) observe() {
+	now := time.Now()
+	for _, x := range a.st.Exits {
+		if x.Phase == state.Disabled {
+			continue
+		}
+		a.store.Look(x.Name, x.Phase == state.Up, x.RTT, x.Status.Handshake, now)
+		if x.Status.Exists {
+			a.store.Count(store.OfExit, x.Name, store.Counter{Rx: x.Status.Rx, Tx: x.Status.Tx})
+		}
+	}
+	a.keepTime()
+}
+
+// keepStore writes what the store gathers; its end waits until all is written.
+func keepStore(s *store.Store) (end func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.Run(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}

@@ -1,0 +1,275 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/lanseal/lanseal/agent/lab"
+)
+
+// rssBound is the agent's budget of resident memory (DESIGN.md §9).
+const rssBound = 20 << 10 // kB
+
+// run is the life of one router: bought, set up, attacked, rebooted.
+func (s *scenario) run(ctx context.Context, short bool) error {
+	if err := s.m.On(); err != nil {
+		return err
+	}
+	if err := s.m.Wait(within(ctx, bootTime)); err != nil {
+		return err
+	}
+	if err := s.open(within(ctx, healTime)); err != nil {
+		return err
+	}
+	if err := s.arm(within(ctx, healTime)); err != nil {
+		return err
+	}
+	for _, f := range s.faults() {
+		if short && f.long {
+			continue
+		}
+		s.during(ctx, f.name, func(ctx context.Context) (string, error) {
+			if err := f.do(ctx); err != nil {
+				return "", err
+			}
+			return "", s.protected(ctx)
+		})
+	}
+	s.boots(ctx, short)
+	s.crowd(ctx)
+	return nil
+}
+
+func within(ctx context.Context, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	context.AfterFunc(ctx, cancel)
+	return ctx
+}
+
+// open is the positive control: lanseal is installed and off, as a package
+// comes, and everything leaks. Nothing below is proved by silence. The clients
+// send from then on.
+func (s *scenario) open(ctx context.Context) error {
+	mark := s.lab.WAN.MarkTime()
+	err := s.lab.ControlLeak(ctx, s.lab.TV)
+	less := []lab.Kind{lab.UDP4, lab.UDP6, lab.TCP4, lab.TCPNew4, lab.DNSISP, lab.DNSPublic}
+	s.clients = []client{
+		{s.lab.Traffic(s.lab.TV), lab.TunnelKinds()},
+		{s.lab.Traffic(s.lab.Laptop, less...), less},
+	}
+	for _, t := range s.clients {
+		err = errors.Join(err, t.WaitFlow(ctx, less...))
+	}
+	note := ""
+	if err == nil && s.arch.nft {
+		note, err = s.offloaded(ctx)
+	}
+	s.add(row{"control: off as installed, all of it leaks", s.lab.WAN.Count(lab.Leak, mark), note, err})
+	return err
+}
+
+// offloaded waits until an established flow passes by the flow table alone.
+func (s *scenario) offloaded(ctx context.Context) (string, error) {
+	for {
+		out, _, err := s.m.Order(ctx, "grep -c OFFLOAD /proc/net/nf_conntrack")
+		if err != nil {
+			return "", err
+		}
+		if n := strings.TrimSpace(out); n != "0" && n != "" {
+			return n + " flows offloaded", nil
+		}
+		select {
+		case <-ctx.Done():
+			return "", errors.New("no flow was ever offloaded")
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// arm switches lanseal on while flows are established, offloaded where the
+// kernel can (T13): they end, and nothing leaks from then on.
+func (s *scenario) arm(ctx context.Context) error {
+	if err := s.configure(ctx, 0); err != nil {
+		return err
+	}
+	start := time.Now()
+	lastOpen := s.watchLast()
+	// What "save and apply" runs.
+	_, err := s.m.Must(ctx, "/etc/init.d/lanseal reload")
+	if err == nil {
+		err = s.protected(ctx)
+	}
+	took := time.Since(start)
+	s.add(row{"armed while flows go on", -1, fmt.Sprintf("all through the tunnel after %.1f s, the last leak %.1f s after the order",
+		took.Seconds(), lastOpen().Seconds()), err})
+	if err != nil {
+		return err
+	}
+	s.during(ctx, "T13 flows from before protection", func(ctx context.Context) (string, error) {
+		for _, t := range s.clients {
+			if err := t.WaitSent(ctx, 20); err != nil {
+				return "", err
+			}
+		}
+		out, err := s.m.Must(ctx, "cat /sys/class/net/ls-se/uevent; lanseal verify")
+		if err == nil && !strings.Contains(out, "DEVTYPE=wireguard") {
+			err = errors.New("ls-se is not the kernel's WireGuard: " + out)
+		}
+		return "by the kernel's WireGuard", err
+	})
+	return nil
+}
+
+// watchLast measures, in tenths of a second, until when the wire leaks.
+func (s *scenario) watchLast() (last func() time.Duration) {
+	const every = 100 * time.Millisecond
+	done, answer := make(chan struct{}), make(chan time.Duration)
+	go func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		marks := []lab.Mark{s.lab.WAN.MarkTime()}
+		for {
+			select {
+			case <-tick.C:
+				marks = append(marks, s.lab.WAN.MarkTime())
+				continue
+			case <-done:
+			}
+			n := len(marks)
+			for n > 1 && s.lab.WAN.Count(lab.Leak, marks[n-1]) == 0 {
+				n--
+			}
+			answer <- time.Duration(n) * every
+			return
+		}
+	}()
+	return func() time.Duration { close(done); return <-answer }
+}
+
+// fault is something that people, programs and OpenWrt do to a router.
+type fault struct {
+	name string
+	long bool // left out of the short form
+	do   func(ctx context.Context) error
+}
+
+func (s *scenario) order(commands ...string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		for _, c := range commands {
+			if _, err := s.m.Must(ctx, c); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func (s *scenario) faults() []fault {
+	flush := "nft flush ruleset"
+	if !s.arch.nft {
+		flush = "fw flush; fw start"
+	}
+	return []fault{
+		{"T2 tunnel device deleted", true, s.order("ip link del ls-se")},
+		{"T4 agent killed (-9)", false, s.order("kill -9 $(cat /tmp/procd/lanseal/pid)")},
+		{"T5 every firewall rule flushed by hand", false, s.order(flush, "fw reload")},
+		{"T5 service firewall stop (every table), start", false, s.order("/etc/init.d/firewall stop", "/etc/init.d/firewall start")},
+		{"T5 service firewall restart, reload", false, s.order("/etc/init.d/firewall restart", "/etc/init.d/firewall reload")},
+		{"T6 service network restart (every ip rule)", false, s.order("/etc/init.d/network restart")},
+		{"T6 every policy table flushed", true, s.order("for n in 5201 5202; do ip -4 route flush table $n; ip -6 route flush table $n; done")},
+		{"T14 service lanseal restart", false, s.order("/etc/init.d/lanseal restart")},
+		{"T14 reload", true, s.order("/etc/init.d/lanseal reload")},
+		{"T14 upgrade: binary replaced, restart", false, s.order(
+			"cp /usr/sbin/lanseal /usr/sbin/lanseal.new && mv /usr/sbin/lanseal.new /usr/sbin/lanseal",
+			"/etc/init.d/lanseal-guard start", "/etc/init.d/lanseal restart")},
+	}
+}
+
+// boots are T12: clients send all the time, from before the guest's first init
+// script, through shutdown, power cut and boot.
+func (s *scenario) boots(ctx context.Context, short bool) {
+	s.during(ctx, "T12 reboot: shutdown, boot, agent start", func(ctx context.Context) (string, error) {
+		if err := s.leave(ctx, "reboot"); err != nil {
+			return "", err
+		}
+		return s.back(ctx)
+	})
+	if short {
+		return
+	}
+	s.during(ctx, "T12 power cut, boot", func(ctx context.Context) (string, error) {
+		if err := s.m.PowerCut(); err != nil {
+			return "", err
+		}
+		return s.back(ctx)
+	})
+	s.during(ctx, "T12 boot with an agent that cannot run: the guard alone", func(ctx context.Context) (string, error) {
+		// The flash keeps the order, the root file system does not.
+		err := s.m.Write(ctx, "/etc/config/sabotage", "", 0o600)
+		if err != nil {
+			return "", err
+		}
+		if err := s.leave(ctx, "reboot"); err != nil {
+			return "", err
+		}
+		if err := s.m.Wait(ctx); err != nil {
+			return "", err
+		}
+		for _, t := range s.clients {
+			if err := t.WaitSent(ctx, 20); err != nil {
+				return "", err
+			}
+		}
+		if _, exit, err := s.m.Order(ctx, "lanseal status"); err != nil || exit == 0 {
+			return "", errors.Join(err, errors.New("the agent runs all the same"))
+		}
+		if _, err := s.m.Must(ctx, "rm /etc/config/sabotage; sync; /etc/init.d/lanseal start"); err != nil {
+			return "", err
+		}
+		return "then healed by a start", s.protected(ctx)
+	})
+}
+
+// leave gives an order that ends in a boot.
+func (s *scenario) leave(ctx context.Context, order string) error {
+	_, err := s.m.Must(ctx, "sync; ( sleep 1; "+order+" ) >/dev/null 2>&1 &")
+	return err
+}
+
+// back waits for the booted guest's protection.
+func (s *scenario) back(ctx context.Context) (string, error) {
+	start := time.Now()
+	if err := s.m.Wait(ctx); err != nil {
+		return "", err
+	}
+	err := s.protected(ctx)
+	return fmt.Sprintf("protected after %.0f s", time.Since(start).Seconds()), err
+}
+
+// crowd is a household of 250 devices with rules of their own, and what the
+// agent then takes.
+func (s *scenario) crowd(ctx context.Context) {
+	s.during(ctx, "250 devices with rules of their own", func(ctx context.Context) (string, error) {
+		if err := s.configure(ctx, 250); err != nil {
+			return "", err
+		}
+		if _, err := s.m.Must(ctx, "/etc/init.d/lanseal reload"); err != nil {
+			return "", err
+		}
+		if err := s.protected(ctx); err != nil {
+			return "", err
+		}
+		if out, err := s.m.Must(ctx, "lanseal verify"); err != nil {
+			return "", fmt.Errorf("%w: %s", err, out)
+		}
+		kb, err := s.rssOf(ctx, "lanseal")
+		note := fmt.Sprintf("RSS %.1f MB", float64(kb)/1024)
+		if err == nil && kb > rssBound {
+			err = fmt.Errorf("the agent takes %d kB, above %d", kb, rssBound)
+		}
+		return note, err
+	})
+}
