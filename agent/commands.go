@@ -126,11 +126,11 @@ func cmdPlan(ctx context.Context, g globals, args []string) (int, error) {
 func assumeUp(ctx context.Context, g globals, p rules.Policy, f *rules.Facts) {
 	ctx, cancel := context.WithTimeout(ctx, verifyWait)
 	defer cancel()
-	f.Up = map[string]bool{}
+	f.Up, f.Fresh = map[string]bool{}, map[string]int{}
 	var d statusDoc
 	if err := call(ctx, g.socket, "GET", "/api/v1/status", nil, &d); err == nil {
 		for _, e := range d.Exits {
-			f.Up[e.Name] = e.State == state.Up
+			f.Up[e.Name], f.Fresh[e.Name] = e.State == state.Up, e.Fresh
 		}
 		f.TimeUnknown = !d.TimeKnown
 		f.Resolver = d.OpenWrt != nil && d.OpenWrt.Resolver

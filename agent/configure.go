@@ -96,7 +96,7 @@ func (a *agent) configure(ctx context.Context) {
 	// plan, so that a restart does not interrupt what works.
 	found := map[string]state.Status{}
 	for _, t := range fresh {
-		if st := t.status(""); st.Exists {
+		if st := t.status(nil); st.Exists {
 			found[t.exit.Name] = st
 		}
 	}
@@ -121,7 +121,8 @@ func (a *agent) newTask(ctx context.Context, e rules.Exit, t config.Tunnel) *exi
 	ctx, cancel := context.WithCancel(ctx)
 	task := &exitTask{
 		exit: e, section: t, driver: newDriver(e, t, a.names),
-		targets: e.Resolvers, orders: make(chan state.EffectKind, 4), probes: make(chan struct{}, 1), stop: cancel, done: make(chan struct{}),
+		targets: e.Resolvers, orders: make(chan state.EffectKind, 4), probes: make(chan state.Effect, 1),
+		looks: make(chan struct{}, 1), stop: cancel, done: make(chan struct{}),
 	}
 	if len(task.targets) == 0 {
 		task.targets = rules.PublicResolvers()

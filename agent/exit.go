@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"reflect"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lanseal/lanseal/agent/config"
@@ -21,22 +24,20 @@ type exitTask struct {
 	driver  tunnel.Driver
 	targets []netip.Addr // who answers probes
 	orders  chan state.EffectKind
-	probes  chan struct{}
-	start   func() // begins the work, once
-	begun   bool   // the loop's
+	probes  chan state.Effect
+	looks   chan struct{}
+	liked   atomic.Pointer[question] // the one answered last
+	start   func()                   // begins the work, once
+	begun   bool                     // the loop's
 	stop    context.CancelFunc
 	done    chan struct{}
 	shook   steady
+
+	falsehood string // see believed; the task's own
 }
 
-// Times of the task.
-const (
-	statusInterval = time.Second
-	eagerInterval  = 100 * time.Millisecond // while the first handshake is awaited
-	eagerSpan      = 10 * time.Second
-	ensureLimit    = 20 * time.Second
-	probeLimit     = 800 * time.Millisecond
-)
+// ensureLimit bounds one attempt to bring a device up.
+const ensureLimit = 20 * time.Second
 
 // newDriver makes the driver of a tunnel section.
 func newDriver(e rules.Exit, t config.Tunnel, names tunnel.Names) tunnel.Driver {
@@ -76,17 +77,23 @@ func (t *exitTask) same(e rules.Exit, section config.Tunnel) bool {
 }
 
 // order hands the task something to do; an order already waiting is enough.
-func (t *exitTask) order(k state.EffectKind) {
-	if k == state.Probe {
+func (t *exitTask) order(f state.Effect) {
+	switch f.Kind {
+	case state.Probe:
 		select {
-		case t.probes <- struct{}{}:
+		case t.probes <- f:
 		default:
 		}
-		return
-	}
-	select {
-	case t.orders <- k:
+	case state.Look:
+		select {
+		case t.looks <- struct{}{}:
+		default:
+		}
 	default:
+		select {
+		case t.orders <- f.Kind:
+		default:
+		}
 	}
 }
 
@@ -101,111 +108,82 @@ func (t *exitTask) end() {
 // run works until its context ends and leaves the device as it is.
 func (t *exitTask) run(ctx context.Context, report func(state.Event)) {
 	defer close(t.done)
-	status := time.NewTimer(statusInterval)
-	defer status.Stop()
-	began, lastErr := time.Now(), ""
-	t.order(state.Ensure)
-	go func() {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-t.probes:
-				report(state.Probed{Exit: t.exit.Name, RTT: t.probe(ctx)})
-			}
-		}
-	}()
+	var probing sync.WaitGroup
+	defer probing.Wait()
+	probing.Go(func() { t.probing(ctx, report) })
+	err := t.ensure(ctx)
 	for {
+		report(state.Reported{Exit: t.exit.Name, Status: t.status(err)})
 		select {
 		case <-ctx.Done():
 			return
-		case <-status.C:
+		case <-t.looks:
 		case k := <-t.orders:
 			switch k {
 			case state.Ensure:
-				lastErr = t.ensure(ctx)
-				began = time.Now()
-			case state.Kick, state.Renew, state.Next:
-				t.restart(ctx, k)
+				err = t.ensure(ctx)
+			case state.Next: // its failure is one to find the server, not the device
+				t.believed(t.restart(ctx, k))
+			default:
+				_ = t.restart(ctx, k) // shows as a handshake that does not come
 			}
-		}
-		st := t.status(lastErr)
-		report(state.Reported{Exit: t.exit.Name, Status: st})
-		if st.Handshake.IsZero() && time.Since(began) < eagerSpan {
-			status.Reset(eagerInterval)
-		} else {
-			status.Reset(statusInterval)
 		}
 	}
 }
 
-// restart starts the handshake anew, where the driver has one. A failure shows
-// as a handshake that does not come.
-func (t *exitTask) restart(ctx context.Context, how state.EffectKind) {
+// restart starts the handshake anew, where the driver has one.
+func (t *exitTask) restart(ctx context.Context, how state.EffectKind) error {
 	d, ok := t.driver.(interface {
 		Kick(context.Context) error
 		Renew(context.Context) error
 		Next(context.Context) error
 	})
 	if !ok {
-		return
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, ensureLimit)
 	defer cancel()
 	switch how {
 	case state.Renew:
-		_ = d.Renew(ctx)
+		return d.Renew(ctx)
 	case state.Next:
-		_ = d.Next(ctx)
+		return d.Next(ctx)
 	default:
-		_ = d.Kick(ctx)
+		return d.Kick(ctx)
 	}
 }
 
-func (t *exitTask) ensure(ctx context.Context) string {
+func (t *exitTask) ensure(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, ensureLimit)
 	defer cancel()
-	if err := t.driver.Up(ctx); err != nil && !errors.Is(err, context.Canceled) {
-		return err.Error()
+	err := t.driver.Up(ctx)
+	if errors.Is(err, context.Canceled) {
+		return nil
 	}
-	return ""
+	t.believed(err)
+	return err
 }
 
-func (t *exitTask) status(lastErr string) state.Status {
+// believed keeps what an attempt says of the answers to the server's name.
+func (t *exitTask) believed(err error) {
+	var f *tunnel.FalseAnswer
+	t.falsehood = ""
+	if errors.As(err, &f) {
+		t.falsehood = fmt.Sprintf("the server's name is answered with %s, which is %s", f.Addr, f.Why)
+	}
+}
+
+func (t *exitTask) status(lastErr error) state.Status {
 	s, err := t.driver.Status()
-	out := state.Status{Exists: s.Exists && s.Up, Handshake: t.shook.at(s.Handshake, time.Now()), Rx: s.RxBytes, Tx: s.TxBytes, Error: lastErr}
+	out := state.Status{Exists: s.Exists && s.Up, Handshake: t.shook.at(s.Handshake, time.Now()), Rx: s.RxBytes, Tx: s.TxBytes, False: t.falsehood}
 	if s.Endpoint.IsValid() {
 		out.Endpoint = s.Endpoint.String()
 	}
-	if err != nil && lastErr == "" {
+	if lastErr != nil {
+		err = lastErr
+	}
+	if err != nil {
 		out.Error = err.Error()
 	}
 	return out
-}
-
-// probe asks every target at once, by ICMP echo and by DNS: any answer is a
-// sign of life. It runs beside the task, one at a time.
-func (t *exitTask) probe(ctx context.Context) time.Duration {
-	ctx, cancel := context.WithTimeout(ctx, probeLimit)
-	defer cancel()
-	answers := make(chan time.Duration, 2*len(t.targets))
-	for _, target := range t.targets {
-		for _, ask := range []func(context.Context, string, netip.Addr) (time.Duration, error){tunnel.Probe, tunnel.ProbeDNS} {
-			go func() {
-				rtt, err := ask(ctx, t.exit.Device, target)
-				if err != nil {
-					rtt = 0
-				} else {
-					rtt = max(rtt, time.Microsecond)
-				}
-				answers <- rtt
-			}()
-		}
-	}
-	for range cap(answers) {
-		if rtt := <-answers; rtt > 0 {
-			return rtt
-		}
-	}
-	return 0
 }

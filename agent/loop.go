@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"maps"
-	"net/netip"
 	"path/filepath"
 	"slices"
 	"time"
@@ -23,8 +20,7 @@ const (
 	quietAfterEvent = 20 * time.Millisecond  // events come in bursts: wait for the end of one,
 	longestBurst    = 200 * time.Millisecond // but no longer than this
 	fullCheck       = 30 * time.Second       // in case an event was lost
-	tickInterval    = time.Second
-	turnLimit       = 30 * time.Second // the programs of one turn, on slow machines
+	turnLimit       = 30 * time.Second       // the programs of one turn, on slow machines
 	firstRetry      = 200 * time.Millisecond
 	longestRetry    = 5 * time.Second
 	stormWindow     = 10 * time.Second
@@ -56,9 +52,9 @@ type agent struct {
 	healed    uint64
 	repairs   []time.Time // within stormWindow
 	blocked   kernel.Blocked
-	uplinks   string // what they were: a change starts the handshakes anew
-	timeKnown bool   // the clock is synchronised
-	timeTold  bool   // an NTP client said so
+	uplink    uplink
+	timeKnown bool // the clock is synchronised
+	timeTold  bool // an NTP client said so
 
 	guest       guestState
 	userDevices []string // the LAN's, as the configuration names them
@@ -75,6 +71,8 @@ type agent struct {
 	burst         time.Time // when the oldest event not yet looked at came
 	turned        time.Time // when the last turn began
 	turnTimer     *time.Timer
+	beatTimer     *time.Timer
+	due           time.Time // of the next beat; zero: not set
 	retry         time.Duration
 }
 
@@ -95,6 +93,7 @@ func newAgent(g globals, k *kernel.Kernel, s *store.Store, log *slog.Logger) *ag
 		clockSteps:   make(chan struct{}),
 		turnTimer:    time.NewTimer(time.Hour),
 		guest:        guestState{task: findGuest(g), reports: make(chan openwrt.Report)},
+		beatTimer:    time.NewTimer(time.Hour),
 	}
 	return a
 }
@@ -107,11 +106,10 @@ func (a *agent) run(ctx context.Context) error {
 	a.load(ctx)
 	go a.watchClock(ctx)
 	a.turn(ctx)
-	tick := time.NewTicker(tickInterval)
-	defer tick.Stop()
 	full := time.NewTicker(fullCheck)
 	defer full.Stop()
 	for {
+		a.pace()
 		select {
 		case <-ctx.Done():
 			a.observe()
@@ -128,13 +126,10 @@ func (a *agent) run(ctx context.Context) error {
 		case <-a.reload:
 			a.load(ctx)
 			a.lookAround()
-		case <-tick.C:
-			a.step(ctx, state.Tick{})
-			a.observe()
-			a.expire(ctx)
-			a.forgetLate(ctx)
 		case <-a.clockSteps:
 			a.stepped("the clock was set")
+		case <-a.beatTimer.C:
+			a.beat(ctx)
 		case <-full.C:
 			a.lookAround()
 			a.dirty, a.checkFirewall = true, true
@@ -208,9 +203,11 @@ func (a *agent) step(ctx context.Context, e state.Event) {
 			a.schedule(0)
 		case state.Note:
 			a.note("state", f.Exit, f.Text)
+		case state.Log:
+			a.log.Info(f.Text)
 		default:
 			if t := a.exits[f.Exit]; t != nil {
-				t.order(f.Kind)
+				t.order(f)
 			}
 		}
 	}
@@ -247,9 +244,9 @@ func (a *agent) turn(ctx context.Context) {
 		return
 	}
 	a.missing(ctx, s.Facts)
-	a.remember(s.Facts)
+	a.remember(ctx, s)
 	facts := s.Facts
-	facts.Up, facts.TimeUnknown = a.st.Up(), !a.timeKnown
+	facts.Up, facts.Fresh, facts.TimeUnknown = a.st.Up(), a.st.Fresh(), !a.timeKnown
 	facts.Resolver = a.resolverServes(facts)
 	want := a.locks.apply(rules.Compile(a.st.Policy, facts))
 	s.ReadSysctls(want.Sysctls)
@@ -314,37 +311,6 @@ func (a *agent) missing(ctx context.Context, f rules.Facts) {
 		if l, ok := f.Links[t.exit.Device]; !ok || !l.Up {
 			a.step(ctx, state.Vanished{Exit: name})
 		}
-	}
-}
-
-// remember keeps the router's own networks for the resolver, and starts the
-// handshakes anew after a change of the uplink: a userspace tunnel may hold on
-// to an address that is gone.
-func (a *agent) remember(f rules.Facts) {
-	var own []netip.Prefix
-	up := ""
-	for _, name := range slices.Sorted(maps.Keys(f.Links)) {
-		l := f.Links[name]
-		for _, p := range l.Prefixes {
-			own = append(own, p.Masked())
-		}
-		if slices.Contains(f.Uplinks, name) {
-			up += fmt.Sprint(name, l.Prefixes)
-		}
-	}
-	a.names.own.Store(&own)
-	if up == a.uplinks {
-		return
-	}
-	first := a.uplinks == ""
-	a.uplinks = up
-	if first || up == "" {
-		return
-	}
-	a.note("uplink", "", "the uplink changed: "+up)
-	for _, t := range a.exits {
-		t.order(state.Ensure)
-		t.order(state.Kick)
 	}
 }
 

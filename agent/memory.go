@@ -88,7 +88,7 @@ func (a *agent) account(old state.State) {
 	}
 }
 
-// observe records how the exits are, every second.
+// observe records how the exits are, at every beat.
 func (a *agent) observe() {
 	now := time.Now()
 	for _, x := range a.st.Exits {

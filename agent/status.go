@@ -40,6 +40,9 @@ type exitDoc struct {
 	Endpoint  string      `json:"endpoint"`
 	Handshake *time.Time  `json:"handshake"`
 	RTT       float64     `json:"rtt_ms"`
+	Loss      float64     `json:"loss"`            // of probes while it was alive, from 0 to 1
+	Available float64     `json:"availability"`    // part of the time since it was configured, from 0 to 1
+	Fresh     int         `json:"fresh,omitempty"` // up again, and not gone back to before it has settled
 	Rx        uint64      `json:"rx_bytes"`
 	Tx        uint64      `json:"tx_bytes"`
 	IPv6      bool        `json:"ipv6"`
@@ -77,7 +80,7 @@ func (a *agent) status(ctx context.Context) statusDoc {
 		OpenWrt: a.describeGuest(), Error: a.sealError, TimeKnown: a.timeKnown, Version: version,
 	}
 	for i, x := range a.st.Exits {
-		d.Exits = append(d.Exits, describeExit(x, a.st.Policy.Exits[i], a.want.Firewall))
+		d.Exits = append(d.Exits, describeExit(a.st.Shown(x), a.st.Policy.Exits[i], a.want.Firewall))
 	}
 	return d
 }
@@ -90,6 +93,7 @@ func describeExit(x state.Exit, e rules.Exit, fw *rules.Firewall) exitDoc {
 	d := exitDoc{
 		Name: x.Name, State: x.Phase, Reason: x.Reason, Type: x.Type, Device: x.Device,
 		Endpoint: x.Status.Endpoint, RTT: float64(x.RTT.Microseconds()) / 1000,
+		Loss: x.Loss, Available: x.Availability(time.Now()), Fresh: x.Fresh,
 		Rx: x.Status.Rx, Tx: x.Status.Tx, IPv6: e.Carries(6), Resolvers: []string{},
 	}
 	if !x.Status.Handshake.IsZero() {

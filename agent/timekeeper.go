@@ -96,8 +96,8 @@ func (s *steady) at(raw, now time.Time) time.Time {
 // ones for their time. A session that is alive goes on.
 func (a *agent) stepped(why string) {
 	a.note("clock", "", why)
-	for _, t := range a.exits {
-		t.order(state.Kick)
+	for name, t := range a.exits {
+		t.order(state.Effect{Kind: state.Kick, Exit: name})
 	}
 }
 

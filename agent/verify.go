@@ -105,13 +105,13 @@ func printVerify(g globals, d verifyDoc, asJSON bool, p rules.Policy) (int, erro
 func exitsUp(ctx context.Context, g globals, cfg *config.Config, p rules.Policy) ([]rules.Facts, []string) {
 	ctx, cancel := context.WithTimeout(ctx, verifyWait)
 	defer cancel()
-	up := map[string]bool{}
+	up, fresh := map[string]bool{}, map[string]int{}
 	var d statusDoc
 	if err := call(ctx, g.socket, "GET", "/api/v1/status", nil, &d); err == nil {
 		for _, e := range d.Exits {
-			up[e.Name] = e.State == state.Up
+			up[e.Name], fresh[e.Name] = e.State == state.Up, e.Fresh
 		}
-		return []rules.Facts{{Up: up, TimeUnknown: !d.TimeKnown, Resolver: d.OpenWrt != nil && d.OpenWrt.Resolver}}, nil
+		return []rules.Facts{{Up: up, Fresh: fresh, TimeUnknown: !d.TimeKnown, Resolver: d.OpenWrt != nil && d.OpenWrt.Resolver}}, nil
 	}
 	for i, e := range p.Exits {
 		if i >= len(cfg.Tunnels) || !e.Enabled {
@@ -135,12 +135,12 @@ func exitsUp(ctx context.Context, g globals, cfg *config.Config, p rules.Policy)
 // the agent knows, and returns the findings of the best.
 func verifyAgainst(ctx context.Context, k *kernel.Kernel, p rules.Policy, candidates []rules.Facts) ([]finding, error) {
 	var best []finding
-	for i, guess := range candidates {
+	for i, known := range candidates {
 		s, err := k.Observe()
 		if err != nil {
 			return nil, err
 		}
-		s.Facts.Up, s.Facts.TimeUnknown, s.Facts.Resolver = guess.Up, guess.TimeUnknown, guess.Resolver
+		s.Facts.Up, s.Facts.Fresh, s.Facts.TimeUnknown, s.Facts.Resolver = known.Up, known.Fresh, known.TimeUnknown, known.Resolver
 		found, err := compare(ctx, k, s, p, rules.Compile(p, s.Facts))
 		if err != nil {
 			return nil, err

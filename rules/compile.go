@@ -44,20 +44,27 @@ func Sealed(p Policy) Plan {
 	return pl
 }
 
-// way picks the first exit of the list that is up.
+// way picks the first exit of the list that is up; one that failed lately only
+// where no other is, so that devices are not moved back before it has settled.
 func (p Policy) way(via []string, f Facts) Way {
+	best, found := Exit{}, false
 	for _, name := range via {
-		switch name {
-		case ViaDirect:
+		switch {
+		case found && (name == ViaDirect || name == ViaBlock):
+			return Way(best.Mark())
+		case name == ViaDirect:
 			return Way(MarkDirect)
-		case ViaBlock:
+		case name == ViaBlock:
 			return WayBlock
 		}
 		for _, e := range p.Exits {
-			if e.Name == name && e.Enabled && f.Up[name] {
-				return Way(e.Mark())
+			if e.Name == name && e.Enabled && f.Up[name] && (!found || f.Fresh[name] < f.Fresh[best.Name]) {
+				best, found = e, true
 			}
 		}
+	}
+	if found {
+		return Way(best.Mark())
 	}
 	if !p.KillSwitch {
 		return Way(MarkDirect)

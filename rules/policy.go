@@ -125,6 +125,7 @@ type Facts struct {
 	Links    map[string]Link // by kernel name
 	Uplinks  []string        // devices with a default route in main, tunnels left out
 	Up       map[string]bool // exits that carry traffic, by name
+	Fresh    map[string]int  // of those, the ones that failed lately: others come first, then the lowest
 	Resolver bool            // lanseal keeps the router's resolver on the tunnel: redirect to it
 	// TimeUnknown says that the clock is not synchronised. While it is not and
 	// the router has no exit, its own NTP may leave by the WAN.

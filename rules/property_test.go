@@ -453,16 +453,18 @@ func oracle(p rules.Policy, f rules.Facts, fl rules.Flow) (open bool, device str
 			}
 		}
 	}
-	for _, name := range via {
-		if name == rules.ViaDirect {
-			return true, ""
-		}
-		if name == rules.ViaBlock {
-			return false, ""
-		}
-		for _, e := range p.Exits {
-			if e.Name == name && e.Enabled && f.Up[name] {
-				return false, e.Device
+	for fresh := range len(exitNames) + 1 { // first those that have settled, then by how long they are back
+		for _, name := range via {
+			if name == rules.ViaDirect {
+				return true, ""
+			}
+			if name == rules.ViaBlock {
+				return false, ""
+			}
+			for _, e := range p.Exits {
+				if e.Name == name && e.Enabled && f.Up[name] && f.Fresh[name] == fresh {
+					return false, e.Device
+				}
 			}
 		}
 	}

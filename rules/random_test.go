@@ -118,7 +118,7 @@ func (d dice) policy() rules.Policy {
 }
 
 func (d dice) facts() rules.Facts {
-	f := rules.Facts{Links: map[string]rules.Link{}, Up: map[string]bool{}, Resolver: d.chance(30), TimeUnknown: d.chance(50)}
+	f := rules.Facts{Links: map[string]rules.Link{}, Up: map[string]bool{}, Fresh: map[string]int{}, Resolver: d.chance(30), TimeUnknown: d.chance(50)}
 	link := func(percent int, name string, ps ...string) {
 		if d.chance(percent) {
 			f.Links[name] = rules.Link{Up: d.chance(90), Prefixes: prefixes(ps...), RPFilter: pick(d, 0, 0, 1, 2)}
@@ -139,6 +139,9 @@ func (d dice) facts() rules.Facts {
 	dark := d.chance(15) // no exit is up
 	for _, name := range exitNames {
 		f.Up[name] = d.chance(60) && !dark
+		if f.Up[name] && d.chance(30) {
+			f.Fresh[name] = len(f.Fresh) + 1
+		}
 	}
 	return f
 }

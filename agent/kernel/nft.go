@@ -67,18 +67,15 @@ func (n *nft) Own(pid int) bool {
 	return n.own[pid]
 }
 
-// Apply loads the lock in one transaction, checked before it is loaded, and
-// then the third net, whose rules read the lock's marks: it comes after the
-// lock and goes before it.
+// Apply loads the lock in one transaction: all of it, or nothing of it and an
+// error. To check it first (nft -c) would say no more, and take as long again
+// while a switch of exits is waited for. Then comes the third net, whose rules
+// read the lock's marks: it comes after the lock and goes before it.
 func (n *nft) Apply(ctx context.Context, fw *rules.Firewall) error {
 	if fw == nil {
 		n.applyNet(ctx, nil)
 	}
-	text := rules.NFT(fw)
-	if _, err := n.run(ctx, text, "-c", "-f", "-"); err != nil {
-		return fmt.Errorf("checking the firewall: %w", err)
-	}
-	if _, err := n.run(ctx, text, "-f", "-"); err != nil {
+	if _, err := n.run(ctx, rules.NFT(fw), "-f", "-"); err != nil {
 		return fmt.Errorf("loading the firewall: %w", err)
 	}
 	if fw != nil {

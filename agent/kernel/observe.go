@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/lanseal/lanseal/rules"
 )
 
@@ -19,6 +21,8 @@ type State struct {
 	Facts rules.Facts // without Up and Resolver, which the kernel does not know
 	Have  rules.Plan  // Firewall is not looked at: see FirewallDiffers
 	All   []rules.Rule
+	// Carrier are the devices that are up and whose other end is there.
+	Carrier map[string]bool
 
 	ruleRaws  map[rules.Rule][]raw
 	routeRaws map[rules.Route]raw
@@ -34,10 +38,12 @@ func (k *Kernel) Observe() (State, error) {
 	s.Facts.Links = make(map[string]rules.Link, len(links))
 	names := make(map[int]string, len(links))
 	mtus := map[string]int{}
+	s.Carrier = map[string]bool{}
 	for _, l := range links {
 		a := l.Attrs()
 		names[a.Index] = a.Name
 		mtus[a.Name] = a.MTU
+		s.Carrier[a.Name] = a.RawFlags&unix.IFF_RUNNING != 0
 		s.Facts.Links[a.Name] = rules.Link{
 			Up: a.Flags&net.FlagUp != 0, Loopback: a.Flags&net.FlagLoopback != 0, RPFilter: rpFilter(a.Name),
 		}

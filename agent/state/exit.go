@@ -5,95 +5,165 @@ import (
 	"time"
 )
 
+// How long evidence counts.
+const (
+	// SessionLife is how long a WireGuard session is good for without a new
+	// handshake: Reject-After-Time of the WireGuard paper, section 6.1.
+	SessionLife = 180 * time.Second
+	// StartLimit is how long an exit may be connecting before it counts as
+	// down; it goes on trying.
+	StartLimit = 15 * time.Second
+	// Grace is how long flows of the only exit wait for a device that has
+	// gone, and all flows for an uplink that has, without being refused: it
+	// may be back in a moment, and a TCP reset would end what a pause does not.
+	Grace = 3 * time.Second
+	// KickInterval is how often a tunnel that does not come up is made sure
+	// of, and another address of its server tried; PatientKick is it after
+	// PatientAfter, so that a server that is gone for good costs little.
+	KickInterval = 5 * time.Second
+	PatientKick  = 30 * time.Second
+	PatientAfter = 2 * time.Minute
+	// EagerKick is how soon a lost first handshake is repeated; the protocol
+	// itself waits for 5 s.
+	EagerKick = 2 * time.Second
+	// RetryInterval is how often a server that fell silent is asked for a new
+	// handshake while nothing else carries the LAN, at 148 bytes; see retryAfter.
+	RetryInterval = 500 * time.Millisecond
+	// Once in LongWay the tries pause for LongAnswer, in case the way to the
+	// server has become a long one.
+	LongWay    = 2 * time.Minute
+	LongAnswer = 1600 * time.Millisecond
+	// RenewAfter is how long a silent way may be a pause, in which sessions are
+	// kept.
+	RenewAfter = time.Second
+	// RenewWait is how long that handshake may take where it is the last proof
+	// of life.
+	RenewWait = 2 * time.Second
+	// LookInterval is how often a driver is asked for the handshake's age and
+	// the bytes received.
+	LookInterval = 4 * time.Second
+)
+
 // reported takes in a driver's report: what grew, what fell silent.
-func (x *Exit) reported(st Status, now time.Time) []Effect {
+func (x *Exit) reported(st Status, now time.Time) {
 	if x.Phase == Disabled {
-		return nil
+		return
 	}
 	if st.Exists {
 		x.Lost = time.Time{}
 	} else if x.Lost.IsZero() {
 		x.Lost = now
 	}
-	switch {
-	case st.Rx > x.Status.Rx || st.Handshake.After(x.Status.Handshake): // less: the counters were reset
-		x.LastRx, x.TxUnheard, x.Unheard = now, time.Time{}, 0
-	case st.Tx != x.Status.Tx && x.TxUnheard.IsZero():
-		x.TxUnheard = now
+	// What grew since the last report may have grown before the doubt began.
+	lately := x.Doubt.IsZero() || !x.Reported.Before(x.Doubt)
+	shook := !st.Handshake.IsZero() && !st.Handshake.Equal(x.Shook)
+	if shook {
+		x.Shook = st.Handshake
 	}
-	x.Status = st
+	// What was heard meanwhile explains the bytes; less than before: they were reset.
+	grew := st.Rx > x.Status.Rx && !x.LastRx.After(x.Reported)
+	if shook && (lately || st.Handshake.After(x.Doubt)) || lately && grew {
+		x.heard(now)
+	}
+	x.Status, x.Reported = st, now
+}
+
+// ticked looks at what the devices carried, asks exits for signs of life and
+// starts dead ones anew, for as long as it takes.
+func (s *State) ticked(e Tick, now time.Time) []Effect {
+	passed := min(max(now.Sub(s.Ticked), 0), time.Minute)
+	if s.Ticked.IsZero() {
+		passed = 0
+	}
+	s.Ticked = now
+	for i := range s.Exits {
+		x := &s.Exits[i]
+		if t, ok := e.Traffic[x.Name]; ok && x.Phase != Disabled {
+			x.sampled(t, now)
+		}
+		if x.Phase == Up && !s.Cut.Sealed {
+			x.UpFor += passed
+		}
+	}
+	var fx []Effect
+	for i := range s.Exits {
+		x := &s.Exits[i]
+		switch {
+		case x.Phase == Disabled:
+			continue
+		case !s.Cut.Since.IsZero():
+			fx = append(fx, s.retry(x, s.Cut.Since, now)...)
+		case x.Phase == Starting:
+			if wait := now.Sub(x.LastKick); wait >= KickInterval || wait >= EagerKick && now.Sub(x.Since) < StartLimit {
+				x.LastKick = now
+				fx = append(fx, Effect{Kind: Ensure, Exit: x.Name}, Effect{Kind: Kick, Exit: x.Name})
+			}
+		case x.Phase == Down:
+			fx = append(fx, s.retry(x, x.Since, now)...)
+		}
+		fx = append(fx, s.ask(x, now)...)
+		if now.Sub(x.Looked) >= s.lookInterval(x, now) {
+			x.Looked = now
+			fx = append(fx, Effect{Kind: Look, Exit: x.Name})
+		}
+	}
+	return fx
+}
+
+// retry starts handshakes with a server that does not answer: often while
+// nothing else carries the LAN, at another of its addresses now and then.
+func (s *State) retry(x *Exit, since time.Time, now time.Time) []Effect {
+	every, kick := x.retryAfter(), KickInterval
+	if now.Sub(since) >= PatientAfter {
+		kick = PatientKick
+	}
+	if s.otherUp(x) && s.Cut.Since.IsZero() || s.Unlinked {
+		every = kick
+	}
+	switch down := now.Sub(since); {
+	case !s.Cut.Since.IsZero() && x.Phase == Up && down < RenewAfter:
+		return nil // it may be a pause: its session is kept, and it is asked by probes
+	case now.Sub(x.LastKick) >= kick:
+		x.LastKick, x.LastTry = now, now
+		return []Effect{{Kind: Ensure, Exit: x.Name}, {Kind: Next, Exit: x.Name}}
+	case now.Sub(x.LastTry) >= every && down%LongWay < LongWay-LongAnswer:
+		x.LastTry = now
+		return []Effect{{Kind: Renew, Exit: x.Name}}
+	}
 	return nil
 }
 
-// probed takes in the answer to a probe, or that none came.
-func (x *Exit) probed(rtt time.Duration, now time.Time) []Effect {
-	if rtt > 0 {
-		x.RTT, x.LastRx, x.TxUnheard, x.Unheard, x.Answers = rtt, now, time.Time{}, 0, true
-		return nil
-	}
-	if x.TxUnheard.IsZero() && x.Phase == Up {
-		return nil // nothing was missed
-	}
-	x.Unheard++
-	if x.Phase != Up || x.Unheard >= x.probeLimit() {
-		return nil
-	}
-	fx := []Effect{{Kind: Probe, Exit: x.Name}}
-	if x.Unheard == ProbeLimit {
-		x.Renewed = now
-		fx = append(fx, Effect{Kind: Renew, Exit: x.Name})
-	}
-	return fx
+// retryAfter lets the answer come before the next try makes it worthless.
+func (x *Exit) retryAfter() time.Duration {
+	return max(RetryInterval, x.Timeout()*3/2)
 }
 
-// probeLimit is how many questions may stay unanswered. A tunnel in which
-// nobody ever answered is asked for a new handshake before it is given up:
-// perhaps its provider answers no probes at all.
-func (x *Exit) probeLimit() int {
-	if x.Answers || x.Type == "device" {
-		return ProbeLimit
+func (s *State) lookInterval(x *Exit, now time.Time) time.Duration {
+	switch cut := !s.Cut.Since.IsZero(); {
+	case x.Phase == Up && !cut && !x.awaited():
+		return LookInterval
+	case x.Phase == Down && !cut && s.otherUp(x) && now.Sub(x.LastTry) > Grace:
+		return LookInterval
 	}
-	return 2 * ProbeLimit
-}
-
-// ticked asks a silent tunnel for a sign of life and starts a dead one anew,
-// for as long as it takes.
-func (x *Exit) ticked(now time.Time) []Effect {
-	var fx []Effect
-	switch x.Phase {
-	case Up:
-		silent := !x.TxUnheard.IsZero() && now.Sub(x.TxUnheard) >= SilenceLimit
-		unknown := !x.Answers && now.Sub(x.Since) < StartLimit // does it answer at all? Better known before it matters
-		if silent || unknown {
-			fx = append(fx, Effect{Kind: Probe, Exit: x.Name})
-		}
-	case Starting:
-		if wait := now.Sub(x.LastKick); wait >= KickInterval || wait >= EagerKick && now.Sub(x.Since) < StartLimit {
-			x.LastKick = now
-			fx = append(fx, Effect{Kind: Ensure, Exit: x.Name}, Effect{Kind: Kick, Exit: x.Name})
-		}
-	case Down:
-		if now.Sub(x.LastKick) >= KickInterval {
-			x.LastKick = now
-			fx = append(fx, Effect{Kind: Ensure, Exit: x.Name}, Effect{Kind: Next, Exit: x.Name})
-		} else {
-			fx = append(fx, Effect{Kind: Renew, Exit: x.Name})
-		}
-	}
-	if x.Phase == Starting || x.Phase == Down {
-		// Without a handshake a tunnel carries no question; a foreign device
-		// has none to show, and only an answer brings it back.
-		if x.Status.Exists && (x.Type == "device" || !x.Status.Handshake.IsZero()) {
-			fx = append(fx, Effect{Kind: Probe, Exit: x.Name})
-		}
-	}
-	return fx
+	return FastPace // a handshake is awaited: at every tick
 }
 
 // judge decides the exit's phase from the evidence.
 func (s *State) judge(x *Exit, now time.Time) []Effect {
 	if x.Phase == Disabled {
 		return nil
+	}
+	if x.Phase == Up && !x.Dead && x.silent(now) {
+		switch s.verdict(x, now) {
+		case undecided:
+			return nil
+		case cutOff:
+			s.cut(now)
+			return s.judgeCut(now)
+		case dead:
+			x.Dead, x.Answers, x.Missed = true, x.Answers && x.Type == "device", 0
+			x.LastKick, x.LastTry = now, time.Time{}
+		}
 	}
 	phase, why := x.evidence(now)
 	if phase != Up && x.Phase == Up && !x.Lost.IsZero() && now.Sub(x.Lost) < Grace && !s.otherUp(x) {
@@ -102,8 +172,8 @@ func (s *State) judge(x *Exit, now time.Time) []Effect {
 	if phase == Starting && x.Phase == Up && now.Sub(x.LastRx) < Grace && !s.otherUp(x) {
 		return nil // made again, its handshake is under way
 	}
-	if phase == Starting && x.Phase == Up && now.Sub(x.Renewed) < Grace {
-		return nil // it was asked for a last proof of life
+	if phase == Starting && x.Phase == Up && now.Sub(x.LastTry) < RenewWait {
+		return nil // it was asked for a new one
 	}
 	if phase == Starting && (x.Phase == Down || now.Sub(x.Since) > StartLimit) {
 		phase = Down
@@ -114,6 +184,9 @@ func (s *State) judge(x *Exit, now time.Time) []Effect {
 	}
 	old := x.Phase
 	x.Phase, x.Since = phase, now
+	if old == Up {
+		x.Failed = now
+	}
 	return []Effect{
 		{Kind: Replan},
 		{Kind: Note, Exit: x.Name, Text: fmt.Sprintf("exit %s: %s → %s: %s", x.Name, old, phase, why)},
@@ -135,8 +208,12 @@ func (x *Exit) evidence(now time.Time) (Phase, string) {
 		return Down, x.Status.Error
 	case !x.Status.Exists:
 		return Starting, "its device is not there yet"
-	case x.Unheard >= x.probeLimit():
+	case x.Dead && x.Type == "device" && !x.Answers && now.Sub(x.Since) >= ForeignRetry:
+		x.heard(now) // nobody knows whether its far side answers probes at all: it is tried again
+	case x.Dead:
 		return Down, x.silence(now)
+	}
+	switch {
 	case x.Type == "device":
 		return Up, "its device is up"
 	case x.Status.Handshake.IsZero():
@@ -151,5 +228,15 @@ func (x *Exit) silence(now time.Time) string {
 	if x.LastRx.IsZero() {
 		return "sent without ever an answer"
 	}
-	return fmt.Sprintf("sent without an answer for %s", now.Sub(x.LastRx).Round(time.Second))
+	return fmt.Sprintf("sent without an answer for %s", max(now.Sub(x.LastRx), time.Second).Round(time.Second))
+}
+
+// Availability is the part of the time since the exit was configured in which
+// it was up, from 0 to 1.
+func (x Exit) Availability(now time.Time) float64 {
+	total := now.Sub(x.Born)
+	if total <= 0 {
+		return 0
+	}
+	return min(float64(x.UpFor)/float64(total), 1)
 }

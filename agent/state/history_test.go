@@ -55,7 +55,8 @@ func policy(words ...string) state.Configured {
 var epoch = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 // event reads "config one", "refused", "report se handshake=3 rx=5 tx=9",
-// "report se gone", "answer se 20ms", "silence se", "vanished se" or "tick".
+// "report se gone", "answer se 20ms", "silence se", "vanished se", "uplink
+// down" or "tick se=5/9", which is bytes received and sent.
 // A handshake is given by the second at which it was.
 func event(t *testing.T, text string) state.Event {
 	t.Helper()
@@ -66,7 +67,20 @@ func event(t *testing.T, text string) state.Event {
 	case "refused":
 		return state.Refused{Error: "main: option 'via': no exit named \"xx\"\nmain: option 'mtu': wrong", Seal: policy().Policy}
 	case "tick":
-		return state.Tick{}
+		tick := state.Tick{Traffic: map[string]state.Traffic{}}
+		for _, f := range w[1:] {
+			exit, bytes, _ := strings.Cut(f, "=")
+			rx, tx, _ := strings.Cut(bytes, "/")
+			r, err := strconv.ParseUint(rx, 10, 64)
+			x, err2 := strconv.ParseUint(tx, 10, 64)
+			if err != nil || err2 != nil {
+				t.Fatalf("event %q", text)
+			}
+			tick.Traffic[exit] = state.Traffic{Rx: r, Tx: x}
+		}
+		return tick
+	case "uplink":
+		return state.Uplink{Linked: w[1] == "up"}
 	case "vanished":
 		return state.Vanished{Exit: w[1]}
 	case "silence":
@@ -93,6 +107,8 @@ func event(t *testing.T, text string) state.Event {
 				r.Status.Tx = n
 			case "error":
 				r.Status.Error = value
+			case "false":
+				r.Status.False = value
 			default:
 				t.Fatalf("event %q", text)
 			}
@@ -111,7 +127,7 @@ func outcome(s state.State, fx []state.Effect) string {
 	}
 	var done []string
 	for _, f := range fx {
-		if f.Kind != state.Note {
+		if f.Kind != state.Note && f.Kind != state.Log && f.Kind != state.Look {
 			done = append(done, strings.TrimSpace(string(f.Kind)+" "+f.Exit))
 		}
 	}
@@ -253,12 +269,12 @@ func TestRandomHistories(t *testing.T) {
 					fail("exit %s went from %s to %s without a new plan", x.Name, old.Exits[i].Phase, x.Phase)
 				}
 				for _, f := range fx {
-					if f.Exit == x.Name && (f.Kind == state.Kick || f.Kind == state.Next) {
+					if f.Exit == x.Name && (f.Kind == state.Kick || f.Kind == state.Next || f.Kind == state.Renew) {
 						kicked[x.Name] = now
 					}
 				}
 				waiting := i < len(old.Exits) && (old.Exits[i].Phase == state.Down || old.Exits[i].Phase == state.Starting)
-				if text == "tick" && waiting && x.Phase != state.Up && now-kicked[x.Name] > 2*state.KickInterval.Seconds() {
+				if text == "tick" && waiting && x.Phase != state.Up && now-kicked[x.Name] > 2*state.PatientKick.Seconds() {
 					fail("%s is %s and nobody tries it again", x.Name, x.Phase)
 				}
 				if x.Phase == state.Disabled {

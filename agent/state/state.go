@@ -32,49 +32,26 @@ const (
 	Disabled Phase = "disabled"
 )
 
-// How long evidence counts.
-const (
-	// SessionLife is how long a WireGuard session is good for without a new
-	// handshake: Reject-After-Time of the WireGuard paper, section 6.1.
-	SessionLife = 180 * time.Second
-	// StartLimit is how long an exit may be connecting before it counts as
-	// down; it goes on trying.
-	StartLimit = 15 * time.Second
-	// SilenceLimit is how long the tunnel may send without receiving before
-	// it is asked for a sign of life.
-	SilenceLimit = time.Second
-	// ProbeLimit is how many questions may stay unanswered.
-	ProbeLimit = 3
-	// Grace is how long flows of the only exit wait for a device that has
-	// gone, without being refused: it is made again in a moment, and a TCP
-	// reset would end what a pause does not.
-	Grace = 3 * time.Second
-	// KickInterval is how often a tunnel that does not come up is made sure
-	// of, and another address of its server tried. Between these, one that is
-	// down is asked for a handshake at every tick: that costs 148 bytes.
-	KickInterval = 5 * time.Second
-	// EagerKick is how soon a lost first handshake is repeated; the protocol
-	// itself waits for 5 s.
-	EagerKick = 2 * time.Second
-)
-
 // Exit is what is known of one exit.
 type Exit struct {
-	Name      string
-	Type      string
-	Device    string
-	Phase     Phase
-	Since     time.Time
-	Reason    string
-	Status    Status
-	LastRx    time.Time // when received bytes last grew
-	TxUnheard time.Time // when sending without hearing began; zero: not now
-	Unheard   int       // probes unanswered in a row
-	Renewed   time.Time // when it was asked for a handshake as the last proof of life
-	Answers   bool      // a probe has been answered at least once
-	LastKick  time.Time
-	Lost      time.Time // when its device was last seen to be gone; zero: there
-	RTT       time.Duration
+	Name   string
+	Type   string
+	Device string
+	Phase  Phase
+	Since  time.Time
+	Reason string
+	Status Status
+	Hearing
+	Dead     bool      // given up for silence, until it shows a sign of life
+	Shook    time.Time // the latest handshake known: another one is a sign of life
+	Reported time.Time // the last report
+	LastKick time.Time
+	LastTry  time.Time // of a new handshake with a server that does not answer
+	Lost     time.Time // when its device was last seen to be gone; zero: there
+	Failed   time.Time // when it last ceased to be up; zero: never
+	Fresh    int       // as in rules.Facts
+	Born     time.Time
+	UpFor    time.Duration // since Born, counted at ticks
 }
 
 // Status is what a driver reports of its tunnel.
@@ -84,14 +61,20 @@ type Status struct {
 	Endpoint  string
 	Rx, Tx    uint64 // bytes
 	Error     string
+	False     string // a false answer to the name of its server, in words: see Portal
 }
 
 // State is all that is decided from.
 type State struct {
 	Policy      rules.Policy
-	ConfigError string // of the newest configuration; the one in force is older, or the seal
-	Valid       bool   // a valid configuration is in force
-	Exits       []Exit // as Policy.Exits
+	ConfigError string    // of the newest configuration; the one in force is older, or the seal
+	Valid       bool      // a valid configuration is in force
+	Exits       []Exit    // as Policy.Exits
+	Unlinked    bool      // there is no uplink with a default route and a carrier
+	Linked      time.Time // when there last began to be one again
+	Cut         Cut
+	Portal      string    // what points to a captive portal; empty: nothing
+	Ticked      time.Time // the last tick
 	Whole       Whole
 	Since       time.Time
 	Reason      string
@@ -122,7 +105,8 @@ type Reported struct {
 	Status Status
 }
 
-// Probed brings the answer to a probe; RTT is 0 when none came.
+// Probed brings the answer to a probe; RTT is 0 when none came in time. An
+// answer that is late comes after that.
 type Probed struct {
 	Exit string
 	RTT  time.Duration
@@ -131,14 +115,23 @@ type Probed struct {
 // Vanished says that the exit's device is gone from the kernel.
 type Vanished struct{ Exit string }
 
-// Tick says that time passed.
-type Tick struct{}
+// Uplink says whether the machine has an uplink with a default route and a
+// carrier. It is sent when that changes, and when the uplink's addresses do.
+type Uplink struct{ Linked bool }
+
+// Tick says that time passed, as [State.Pace] asked for. Traffic are the
+// devices' counters by exit; an exit that is not in it has no device.
+type Tick struct{ Traffic map[string]Traffic }
+
+// Traffic is what a device has carried, in bytes.
+type Traffic struct{ Rx, Tx uint64 }
 
 func (Configured) event() {}
 func (Refused) event()    {}
 func (Reported) event()   {}
 func (Probed) event()     {}
 func (Vanished) event()   {}
+func (Uplink) event()     {}
 func (Tick) event()       {}
 
 // Effect is something to be done after a step.
@@ -146,6 +139,9 @@ type Effect struct {
 	Kind EffectKind
 	Exit string
 	Text string
+
+	Within   time.Duration // of Probe: unanswered after this
+	Thorough bool          // of Probe: ask everybody who may answer, not the one who did last
 }
 
 // EffectKind says what is to be done.
@@ -159,7 +155,9 @@ const (
 	Renew  EffectKind = "renew"  // start a new handshake, giving up the session there is
 	Next   EffectKind = "next"   // renew at another of the server's addresses
 	Probe  EffectKind = "probe"  // ask for a sign of life
+	Look   EffectKind = "look"   // have the driver report
 	Note   EffectKind = "note"   // write Text to the log and the history
+	Log    EffectKind = "log"    // write Text to the log alone
 )
 
 // Step is the state machine.
@@ -173,11 +171,11 @@ func Step(s State, e Event, now time.Time) (State, []Effect) {
 		s, fx = refused(s, e, now)
 	case Reported:
 		if x := s.exit(e.Exit); x != nil {
-			fx = x.reported(e.Status, now)
+			x.reported(e.Status, now)
 		}
 	case Probed:
 		if x := s.exit(e.Exit); x != nil {
-			fx = x.probed(e.RTT, now)
+			x.probed(e.RTT, now, !s.Cut.Since.IsZero())
 		}
 	case Vanished:
 		if x := s.exit(e.Exit); x != nil && x.Phase != Disabled {
@@ -187,22 +185,30 @@ func Step(s State, e Event, now time.Time) (State, []Effect) {
 			x.Status.Exists, x.Status.Handshake = false, time.Time{}
 			fx = append(fx, Effect{Kind: Ensure, Exit: x.Name})
 		}
+	case Uplink:
+		fx = s.uplink(e.Linked, now)
 	case Tick:
-		for i := range s.Exits {
-			fx = append(fx, s.Exits[i].ticked(now)...)
-		}
+		fx = s.ticked(e, now)
 	}
-	for i := range s.Exits {
+	cut := !s.Cut.Since.IsZero()
+	if cut {
+		fx = append(fx, s.judgeCut(now)...)
+	}
+	for i := 0; i < len(s.Exits) && s.Cut.Since.IsZero(); i++ {
 		fx = append(fx, s.judge(&s.Exits[i], now)...)
 	}
-	return s.judgeWhole(now, fx)
+	if s.rank(now) {
+		fx = append(fx, Effect{Kind: Replan})
+	}
+	fx = append(fx, s.judgePortal()...)
+	return s.judgeWhole(now, fx, cut)
 }
 
 func configured(s State, e Configured, now time.Time) (State, []Effect) {
 	old := s.Exits
 	s.Policy, s.Valid, s.ConfigError, s.Exits = e.Policy, true, "", nil
 	for i, x := range e.Policy.Exits {
-		next := Exit{Name: x.Name, Device: x.Device, Phase: Starting, Since: now, LastKick: now, Reason: "starting"}
+		next := Exit{Name: x.Name, Device: x.Device, Phase: Starting, Since: now, Born: now, LastKick: now, Reason: "starting"}
 		if i < len(e.Types) {
 			next.Type = e.Types[i]
 		}
@@ -226,7 +232,7 @@ func refused(s State, e Refused, now time.Time) (State, []Effect) {
 	if s.Valid {
 		return s, []Effect{{Kind: Note, Text: "the new configuration is not valid, the last valid one stays in force: " + firstLine(e.Error)}}
 	}
-	s.Policy, s.Exits = rules.SealedPolicy(e.Seal), nil
+	s.Policy, s.Exits, s.Cut = rules.SealedPolicy(e.Seal), nil, Cut{}
 	return s, []Effect{{Kind: Replan}, {Kind: Note, Text: "the configuration is not valid, the LAN is sealed: " + firstLine(e.Error)}}
 }
 
@@ -245,13 +251,4 @@ func (s *State) exit(name string) *Exit {
 		}
 	}
 	return nil
-}
-
-// Up is the fact that plans are made from: which exits carry traffic.
-func (s State) Up() map[string]bool {
-	up := map[string]bool{}
-	for _, x := range s.Exits {
-		up[x.Name] = x.Phase == Up
-	}
-	return up
 }

@@ -10,12 +10,17 @@ import (
 )
 
 // judgeWhole decides the state of the whole from the exits that devices ask
-// for, and notes a change.
-func (s State) judgeWhole(now time.Time, fx []Effect) (State, []Effect) {
+// for, and notes a change. The end of a cut is in the log alone: one outage is
+// one entry of the history.
+func (s State) judgeWhole(now time.Time, fx []Effect, cut bool) (State, []Effect) {
 	whole, reason := s.whole()
 	s.Reason = reason
 	if whole != s.Whole {
-		fx = append(fx, Effect{Kind: Note, Text: fmt.Sprintf("%s → %s: %s", orNone(s.Whole), whole, reason)})
+		kind := Note
+		if cut && s.Cut.Since.IsZero() {
+			kind = Log
+		}
+		fx = append(fx, Effect{Kind: kind, Text: fmt.Sprintf("%s → %s: %s", orNone(s.Whole), whole, reason)})
 		s.Whole, s.Since = whole, now
 	}
 	return s, dedupe(fx)
@@ -67,11 +72,11 @@ func (s State) whole() (Whole, string) {
 	served := 0
 	wishes := s.wishes()
 	for who, via := range wishes {
-		switch i := slices.IndexFunc(via, func(n string) bool { return s.phase(n) == Up }); {
-		case i < 0:
+		switch i := s.carrier(via); {
+		case i < 0, s.Cut.Sealed:
 			without = append(without, who)
 		case i > 0:
-			fallback = append(fallback, fmt.Sprintf("%s is %s, %s carries its devices", via[0], s.phase(via[0]), via[i]))
+			fallback = append(fallback, s.fallback(via[0], via[i]))
 			served++
 		default:
 			served++
@@ -94,6 +99,10 @@ func (s State) whole() (Whole, string) {
 		return Degraded, "no exit is up for devices without a rule"
 	case !s.Policy.KillSwitch:
 		return Open, "no exit is up and the kill switch is off: devices use the WAN"
+	case s.Portal != "":
+		return Sealed, s.Portal
+	case s.Cut.Sealed:
+		return Sealed, s.Cut.Why
 	case s.anyStarting():
 		return Connecting, s.reasonDown()
 	}

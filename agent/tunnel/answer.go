@@ -24,6 +24,15 @@ var (
 	errNoRecords = errors.New("the name has no address of this family")
 )
 
+// FalseAnswer says that a name was answered with an address at which no server
+// can honestly be: somebody between here and the resolver, or the resolver, lies.
+type FalseAnswer struct {
+	Addr netip.Addr
+	Why  string
+}
+
+func (f *FalseAnswer) Error() string { return fmt.Sprintf("refusing the answer %s: %s", f.Addr, f.Why) }
+
 // newQuery makes a plain question: no EDNS, which old servers trip over.
 func newQuery(id uint16, name dnsmessage.Name, qtype dnsmessage.Type) ([]byte, error) {
 	b := dnsmessage.NewBuilder(nil, dnsmessage.Header{ID: id, RecursionDesired: true})

@@ -24,7 +24,7 @@ type Prober struct {
 	Mark uint32
 }
 
-// probeTimeout holds where the caller's context has no earlier end.
+// probeTimeout holds where the caller's context has no end.
 const probeTimeout = time.Second
 
 // Probe sends one ICMP echo through the device and waits for the answer.
@@ -78,8 +78,11 @@ func (p Prober) DNS(ctx context.Context, resolver netip.AddrPort) (time.Duration
 }
 
 func (p Prober) roundTrip(ctx context.Context, network, address string, msg []byte, ours func([]byte) bool) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
-	defer cancel()
+	if _, ends := ctx.Deadline(); !ends {
+		var cancel func()
+		ctx, cancel = context.WithTimeout(ctx, probeTimeout)
+		defer cancel()
+	}
 	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error { return setOption(c, p.bind) }}
 	conn, err := d.DialContext(ctx, network, address)
 	if err != nil {

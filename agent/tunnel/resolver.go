@@ -166,7 +166,7 @@ func (r *Resolver) believe(addrs []netip.Addr) ([]netip.Addr, error) {
 	var bad []error
 	for _, a := range addrs {
 		if why := refusal(a, own); why != "" {
-			bad = append(bad, fmt.Errorf("refusing the answer %s: %s", a, why))
+			bad = append(bad, &FalseAnswer{a, why})
 			continue
 		}
 		if !slices.Contains(good, a) {

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/lanseal/lanseal/agent/state"
+)
+
+// beat tells the state machine what the exits' devices have carried and that
+// time has passed. The loop itself does it, so that an idle agent wakes up once
+// a second and for nothing else.
+func (a *agent) beat(ctx context.Context) {
+	tick := state.Tick{Traffic: map[string]state.Traffic{}}
+	for name, t := range a.exits {
+		if c, ok := a.k.Carried(t.exit.Device); ok {
+			tick.Traffic[name] = state.Traffic{Rx: c.Rx, Tx: c.Tx}
+		}
+	}
+	a.due = time.Time{}
+	a.step(ctx, tick)
+	a.expire(ctx)
+	a.observe()
+	a.forgetLate(ctx)
+}
+
+// pace sets the next beat, or brings it forward.
+func (a *agent) pace() {
+	now := time.Now()
+	next := now.Add(a.st.Pace(now))
+	if a.due.IsZero() || next.Before(a.due) {
+		a.due = next
+		a.beatTimer.Reset(time.Until(next))
+	}
+}
