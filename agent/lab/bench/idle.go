@@ -26,7 +26,8 @@ func idle(ctx context.Context, b *bench) ([]row, error) {
 		if err != nil {
 			return err
 		}
-		if err := pause(ctx, 2*time.Second); err != nil { // what the start has left to do
+		atStart, err := settle(ctx, a.Persist)
+		if err != nil {
 			return err
 		}
 		pids := map[string]int{agent: a.Pid(), child: childOf(a.Pid())}
@@ -58,17 +59,36 @@ func idle(ctx context.Context, b *bench) ([]row, error) {
 			add("wake-ups", "per second", float64(now.wakeups-was.wakeups)/took.Seconds(), "voluntary context switches of all threads")
 			add("processor", "s per hour", (now.cpu-was.cpu).Seconds()*float64(time.Hour)/float64(took), "")
 		}
-		bytes := 0.0
-		for path, f := range written(a.Persist) {
-			if files[path] != f {
-				bytes += float64(f.size)
-			}
-		}
-		rows = append(rows, row{name: agent, what: "written to flash", unit: "kB per day",
-			values: []float64{bytes / 1e3 * float64(24*time.Hour) / float64(took)}, note: fmt.Sprintf("extrapolated from %.0f s", took.Seconds())})
+		perDay := changed(files, written(a.Persist)) * float64(24*time.Hour) / float64(took)
+		rows = append(rows,
+			row{name: agent, what: "written to flash at the first start", unit: "kB", values: []float64{atStart / 1e3}, note: "once"},
+			row{name: agent, what: "written to flash", unit: "kB per day", values: []float64{perDay / 1e3},
+				note: fmt.Sprintf("extrapolated from %.0f s, in which no checkpoint falls due", took.Seconds())})
 		return nil
 	})
 	return rows, err
+}
+
+// settle waits until the start has nothing left to do, and to write: five
+// seconds of quiet. It returns the bytes that were written until then.
+func settle(ctx context.Context, dir string) (bytes float64, err error) {
+	const quiet = 5 * time.Second
+	last := map[string]file{}
+	since := time.Now()
+	for begun := since; time.Since(since) < quiet; {
+		if time.Since(begun) > patience {
+			return 0, fmt.Errorf("%s is written to without end", dir)
+		}
+		now := written(dir)
+		if n := changed(last, now); n > 0 {
+			bytes += n
+			last, since = now, time.Now()
+		}
+		if err := pause(ctx, 100*time.Millisecond); err != nil {
+			return 0, err
+		}
+	}
+	return bytes, nil
 }
 
 // usage is what a process has used since its start.
@@ -121,6 +141,16 @@ func childOf(pid int) int {
 type file struct {
 	size     int64
 	modified time.Time
+}
+
+// changed is the size of the files that are new or written anew.
+func changed(before, now map[string]file) (bytes float64) {
+	for path, f := range now {
+		if before[path] != f {
+			bytes += float64(f.size)
+		}
+	}
+	return bytes
 }
 
 // written are the files of a directory as they stand.
