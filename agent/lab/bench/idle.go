@@ -48,7 +48,8 @@ func idle(ctx context.Context, b *bench) ([]row, error) {
 			if pids[name] == 0 {
 				continue // the kernel carries the tunnel
 			}
-			now, was := usageOf(pids[name]), before[name]
+			now := usageOf(pids[name])
+			used := now.since(before[name])
 			if now.rss == 0 {
 				return fmt.Errorf("%s has ended", name)
 			}
@@ -56,8 +57,8 @@ func idle(ctx context.Context, b *bench) ([]row, error) {
 				rows = append(rows, row{name: name, what: what, unit: unit, values: []float64{v}, note: note})
 			}
 			add("resident memory", "MB", float64(now.rss)/1e6, "")
-			add("wake-ups", "per second", float64(now.wakeups-was.wakeups)/took.Seconds(), "voluntary context switches of all threads")
-			add("processor", "s per hour", (now.cpu-was.cpu).Seconds()*float64(time.Hour)/float64(took), "")
+			add("wake-ups", "per second", float64(used.wakeups)/took.Seconds(), "voluntary context switches of all threads")
+			add("processor", "s per hour", used.cpu.Seconds()*float64(time.Hour)/float64(took), "")
 		}
 		perDay := changed(files, written(a.Persist)) * float64(24*time.Hour) / float64(took)
 		rows = append(rows,
@@ -94,20 +95,35 @@ func settle(ctx context.Context, dir string) (bytes float64, err error) {
 // usage is what a process has used since its start.
 type usage struct {
 	rss     int64 // bytes
+	threads map[string]thread
+}
+
+type thread struct {
 	wakeups int64
 	cpu     time.Duration
 }
 
+// since is what the threads that are there now have used after an earlier look.
+func (u usage) since(was usage) (t thread) {
+	for id, now := range u.threads {
+		t.wakeups += now.wakeups - was.threads[id].wakeups
+		t.cpu += now.cpu - was.threads[id].cpu
+	}
+	return t
+}
+
 // usageOf reads /proc; a process that is gone has used nothing.
-func usageOf(pid int) (u usage) {
+func usageOf(pid int) usage {
+	u := usage{threads: map[string]thread{}}
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
 	for _, dir := range tasks {
-		u.wakeups += statusField(dir+"/status", "voluntary_ctxt_switches")
+		t := thread{wakeups: statusField(dir+"/status", "voluntary_ctxt_switches")}
 		if b, err := os.ReadFile(dir + "/schedstat"); err == nil {
 			ns, _, _ := strings.Cut(string(b), " ")
 			n, _ := strconv.ParseInt(ns, 10, 64)
-			u.cpu += time.Duration(n)
+			t.cpu = time.Duration(n)
 		}
+		u.threads[dir] = t
 	}
 	u.rss = statusField(fmt.Sprintf("/proc/%d/status", pid), "VmRSS") * 1024
 	return u
