@@ -22,13 +22,14 @@ RACE := $(shell command -v gcc >/dev/null && [ -e /usr/include/stdlib.h ] && ech
 # What is run by the agent, the lab and their tests, and whose package it is.
 NEED_LAB := nft:nftables ip:iproute2 dnsmasq:dnsmasq-base
 NEED_TEST := $(NEED_LAB) iptables:iptables ipset:ipset unshare:util-linux xz:xz-utils busybox:busybox
+NEED_BENCH := $(NEED_LAB) iptables:iptables ping:iputils-ping conntrack:conntrack keepalived:keepalived
 NEED_LINT := shellcheck:shellcheck shfmt:shfmt
 NEED_RACE := gcc:gcc,libc6-dev
 NEED_VM := $(NEED_LAB) qemu-system-x86_64:qemu-system-x86 qemu-system-mips:qemu-system-mips depmod:kmod \
 	mips-linux-gnu-gcc:gcc-mips-linux-gnu,libc6-dev-mips-cross gcc:gcc,libc6-dev flex:flex bison:bison bc:bc xz:xz-utils bzip2:bzip2
 
 .DEFAULT_GOAL := build
-.PHONY: build lab demo test test-unit test-lab race fuzz lint lint-go lint-shell tools cross packages vm vm-kernels clean help
+.PHONY: build lab demo bench test test-unit test-lab race fuzz lint lint-go lint-shell tools cross packages vm vm-kernels clean help
 
 build: ## builds bin/lanseal for this machine, static
 	@echo "== building bin/lanseal"
@@ -43,6 +44,12 @@ demo: ## shows lanseal at work in a lab of namespaces, breaks it, counts leaks; 
 	@.ci/need.sh "make demo" $(NEED_LAB)
 	@$(MAKE) --no-print-directory lab
 	@bin/lanseal-lab demo $(if $(KEEP),-keep)
+
+bench: ## measures lanseal, and what is used in its place, into bench/; RUNS=3 is quick, ONLY=a,c picks
+	@.ci/root.sh "make bench" "network namespaces"
+	@.ci/need.sh "make bench" $(NEED_BENCH)
+	@$(MAKE) --no-print-directory lab
+	@bin/lanseal-lab bench $(if $(RUNS),-runs $(RUNS)) $(if $(ONLY),-only $(ONLY))
 
 test: export LANSEAL_LAB := require
 test: ## runs every test and check, in under 15 minutes

@@ -151,6 +151,8 @@ func printFirewall(w io.Writer, name string, fw *rules.Firewall) {
 	if name == "nft" {
 		fmt.Fprintln(w, "# firewall lock: nft -f -")
 		fmt.Fprint(w, rules.NFT(fw))
+		fmt.Fprintln(w, "# third net, where the kernel has the egress hook: nft -f -")
+		fmt.Fprint(w, rules.NFTNet(fw))
 		return
 	}
 	for _, family := range []struct {

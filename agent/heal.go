@@ -122,3 +122,9 @@ func (a *agent) bury() {
 	}
 	a.orphan = nil
 }
+
+// underNet says whether a device is one of the third net's: before 6.16 the
+// kernel lets go of a device that vanishes, without an event of the firewall.
+func (a *agent) underNet(device string) bool {
+	return a.want.Firewall != nil && slices.Contains(a.want.Firewall.Net, device)
+}

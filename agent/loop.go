@@ -169,7 +169,7 @@ func (a *agent) noticed(e kernel.Event) {
 	if e.Kind == kernel.EventLink || e.Kind == kernel.EventAddr {
 		a.lookAround()
 	}
-	if e.Kind == kernel.EventFirewall || e.Kind == kernel.EventLost {
+	if e.Kind == kernel.EventFirewall || e.Kind == kernel.EventLost || e.Kind == kernel.EventLink && a.underNet(e.Device) {
 		a.checkFirewall = true
 	}
 	who := e.What
@@ -260,7 +260,7 @@ func (a *agent) turn(ctx context.Context) {
 	if want.Firewall == nil && have == nil && len(diffs) == 0 && a.locks == (lockSwitch{}) {
 		steps = slices.DeleteFunc(steps, func(s rules.Step) bool { return s.Kind == rules.StepFirewall })
 	}
-	samePlan := a.planned && a.want.Text() == want.Text() && rules.NFT(a.want.Firewall) == rules.NFT(want.Firewall)
+	samePlan := a.planned && a.want.Text() == want.Text() && rules.SameFirewall(a.want.Firewall, want.Firewall)
 	a.collectBlocked(ctx, steps)
 	if err := a.k.Apply(ctx, s, steps); err != nil {
 		a.want, a.planned = want, false

@@ -22,6 +22,11 @@ func (l lockSwitch) apply(p rules.Plan) rules.Plan {
 	case "routing": // marked packets still find their exit; nothing is unreachable
 		p.Rules = slices.DeleteFunc(p.Rules, func(r rules.Rule) bool { return r.Unreachable })
 		p.Routes = slices.DeleteFunc(p.Routes, func(r rules.Route) bool { return r.Unreachable })
+		if p.Firewall != nil { // alone means without the third net too
+			alone := *p.Firewall
+			alone.Net = nil
+			p.Firewall = &alone
+		}
 	}
 	return p
 }

@@ -183,6 +183,7 @@ func firewall(p Policy, f Facts) *Firewall {
 		BlockIPv6:    p.BlockIPv6,
 		RouterTime:   f.TimeUnknown && !p.RouterDirect && p.routerWay(f) == WayBlock,
 	}
+	fw.Net = netDevices(p, f, fw.RouterDirect)
 	for _, e := range p.Exits {
 		if e.Enabled {
 			fw.Exits = append(fw.Exits, firewallExit(p, f, e))

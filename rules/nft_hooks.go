@@ -16,6 +16,9 @@ func (w *writer) forward(fw *Firewall) {
 	w.line("oifname @lan goto into_lan")
 	w.rule("a tunnel reaches the LAN and nothing else", "iifname @tunnels drop")
 	w.rule("nobody but the LAN uses the tunnels", "oifname @tunnels drop")
+	if len(fw.Net) > 0 {
+		w.rule("networks that are not protected pass the third net", "oifname %s "+setMark, quoted(fw.Net), MarkDirect)
+	}
 	w.close()
 
 	w.open("chain from_lan")

@@ -79,6 +79,7 @@ type Firewall struct {
 	Uplinks    []string // devices known to lead to the internet
 	Near       []string // other local networks' devices (management, containers): the router itself may talk to them
 	Foreign    []string // exits' devices that somebody else makes
+	Net        []string // uplinks under the third net, see NFTNet
 	Exits      []FirewallExit
 	Default    Way // devices without an own rule
 	Members    []Member

@@ -138,6 +138,7 @@ type Link struct {
 	Prefixes []netip.Prefix // its addresses with their prefix lengths, not masked
 	RPFilter int            // net.ipv4.conf: the stricter of "all" and the device's own
 	Loopback bool
+	Carries  bool // other devices sit on it: VLANs, macvlans
 }
 
 func familyOf(a netip.Addr) int {

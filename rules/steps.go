@@ -88,7 +88,7 @@ func Steps(have, want Plan) []Step {
 			ss = append(ss, Step{Kind: StepLink, Link: l})
 		}
 	}
-	replace := want.Firewall != nil && (have.Firewall == nil || NFT(have.Firewall) != NFT(want.Firewall))
+	replace := want.Firewall != nil && (have.Firewall == nil || !SameFirewall(have.Firewall, want.Firewall))
 	if replace {
 		ss = append(ss, Step{Kind: StepFirewall, Firewall: want.Firewall})
 	}

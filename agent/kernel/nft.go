@@ -23,6 +23,8 @@ type nft struct {
 	mu   sync.Mutex
 	refs map[string]string // loaded text → how nft lists it; a few entries at most
 	own  map[int]bool      // pids of nft processes started here, to tell own events from others'
+
+	net thirdNet // the loop's goroutine alone
 }
 
 func newNFT() *nft {
@@ -67,10 +69,17 @@ func (n *nft) Own(pid int) bool {
 
 // Apply loads the lock in one transaction: all of it, or nothing of it and an
 // error. To check it first (nft -c) would say no more, and take as long again
-// while a switch of exits is waited for.
+// while a switch of exits is waited for. Then comes the third net, whose rules
+// read the lock's marks: it comes after the lock and goes before it.
 func (n *nft) Apply(ctx context.Context, fw *rules.Firewall) error {
+	if fw == nil {
+		n.applyNet(ctx, nil)
+	}
 	if _, err := n.run(ctx, rules.NFT(fw), "-f", "-"); err != nil {
 		return fmt.Errorf("loading the firewall: %w", err)
+	}
+	if fw != nil {
+		n.applyNet(ctx, fw)
 	}
 	return nil
 }
@@ -80,21 +89,26 @@ const missingTable = "No such file or directory"
 // list returns a table without counters and without the elements of dynamic
 // sets, or "" if there is none.
 func (n *nft) list(ctx context.Context, table string) (string, error) {
-	out, err := n.run(ctx, "", "-s", "list", "table", "inet", table)
+	return n.listFamily(ctx, "inet", table)
+}
+
+func (n *nft) listFamily(ctx context.Context, family, table string) (string, error) {
+	out, err := n.run(ctx, "", "-s", "list", "table", family, table)
 	if err != nil && strings.Contains(err.Error(), missingTable) {
 		return "", nil
 	}
 	return withoutDynamic(out), err
 }
 
-// has says whether either of lanseal's tables is there.
+// has says whether any of lanseal's tables is there.
 func (n *nft) has(ctx context.Context) bool {
 	for _, table := range []string{rules.NFTable, rules.NFTableGuard} {
 		if text, err := n.list(ctx, table); err == nil && text != "" {
 			return true
 		}
 	}
-	return false
+	text, err := n.listFamily(ctx, "netdev", rules.NFTable)
+	return err == nil && text != ""
 }
 
 var dynamicElements = regexp.MustCompile(`(?s)(flags dynamic[^}]*?)\n\t\telements = \{.*?\}`)
@@ -114,7 +128,7 @@ func (n *nft) Differs(ctx context.Context, fw *rules.Firewall) ([]string, error)
 			diffs = append(diffs, "table inet "+rules.NFTable+" is there, and should not be")
 		}
 	} else {
-		want, err := n.reference(ctx, fw)
+		want, err := n.reference(ctx, "inet", rules.NFT(fw))
 		switch {
 		case err != nil:
 			return nil, err
@@ -128,13 +142,19 @@ func (n *nft) Differs(ctx context.Context, fw *rules.Firewall) ([]string, error)
 	if err == nil && guard != "" {
 		diffs = append(diffs, "table inet "+rules.NFTableGuard+" is there, and no longer needed")
 	}
-	return diffs, err
+	if err != nil {
+		return diffs, err
+	}
+	if len(diffs) > 0 {
+		n.net.loaded = "" // whoever changed the lock may have changed the net: both are loaded anew
+		return diffs, nil
+	}
+	return n.netDiffers(ctx, fw)
 }
 
-// reference is how nft lists the lock: the text is loaded in an empty network
-// namespace of its own, where it touches nothing.
-func (n *nft) reference(ctx context.Context, fw *rules.Firewall) (string, error) {
-	text := rules.NFT(fw)
+// reference is how nft lists lanseal's table of a family: the text is loaded
+// in an empty network namespace of its own, where it touches nothing.
+func (n *nft) reference(ctx context.Context, family, text string) (string, error) {
 	n.mu.Lock()
 	ref, ok := n.refs[text]
 	n.mu.Unlock()
@@ -155,12 +175,12 @@ func (n *nft) reference(ctx context.Context, fw *rules.Firewall) (string, error)
 			done <- result{err: err}
 			return
 		}
-		out, err := n.list(ctx, rules.NFTable)
+		out, err := n.listFamily(ctx, family, rules.NFTable)
 		done <- result{out, err}
 	})
 	r := <-done
 	if errors.Is(r.err, unix.EINVAL) || errors.Is(r.err, unix.EPERM) || errors.Is(r.err, unix.ENOSYS) {
-		r.out, r.err = n.dormantReference(ctx, text)
+		r.out, r.err = n.dormantReference(ctx, family, text)
 	}
 	if r.err != nil {
 		return "", r.err
@@ -194,19 +214,19 @@ func onOwnThread(f func()) {
 
 // dormantReference is for kernels without network namespaces: the same table
 // under another name and dormant, so that it has no hooks.
-func (n *nft) dormantReference(ctx context.Context, text string) (string, error) {
+func (n *nft) dormantReference(ctx context.Context, family, text string) (string, error) {
 	const name = "lanseal_reference"
-	_, body, ok := strings.Cut(text, "\ntable inet "+rules.NFTable+" {\n")
+	_, body, ok := strings.Cut(text, "\ntable "+family+" "+rules.NFTable+" {\n")
 	if !ok {
 		return "", errors.New("nft: no table to compare")
 	}
-	load := "table inet " + name + " {\n\tflags dormant\n" + body
-	defer func() { _, _ = n.run(ctx, "", "delete", "table", "inet", name) }()
+	load := "table " + family + " " + name + " {\n\tflags dormant\n" + body
+	defer func() { _, _ = n.run(ctx, "", "delete", "table", family, name) }()
 	if _, err := n.run(ctx, load, "-f", "-"); err != nil {
 		return "", err
 	}
-	out, err := n.list(ctx, name)
-	out = strings.Replace(out, "table inet "+name+" {\n\tflags dormant\n", "table inet "+rules.NFTable+" {\n", 1)
+	out, err := n.listFamily(ctx, family, name)
+	out = strings.Replace(out, "table "+family+" "+name+" {\n\tflags dormant\n", "table "+family+" "+rules.NFTable+" {\n", 1)
 	return out, err
 }
 
@@ -228,7 +248,8 @@ func diffLines(want, have string) []string {
 		}
 	}
 	if len(out) == 0 && want != have {
-		out = append(out, "the rules of table inet "+rules.NFTable+" are in another order")
+		table, _, _ := strings.Cut(want, " {")
+		out = append(out, "the rules of "+table+" are in another order")
 	}
 	return out
 }

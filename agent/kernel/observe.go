@@ -48,6 +48,14 @@ func (k *Kernel) Observe() (State, error) {
 			Up: a.Flags&net.FlagUp != 0, Loopback: a.Flags&net.FlagLoopback != 0, RPFilter: rpFilter(a.Name),
 		}
 	}
+	for _, l := range links {
+		// A veth's "parent" is its other end.
+		if parent := names[l.Attrs().ParentIndex]; parent != "" && slices.Contains([]string{"vlan", "macvlan", "macvtap", "ipvlan"}, l.Type()) {
+			carrier := s.Facts.Links[parent]
+			carrier.Carries = true
+			s.Facts.Links[parent] = carrier
+		}
+	}
 	addrs, err := k.nl.AddrList(nil, 0)
 	if err != nil {
 		return s, fmt.Errorf("listing addresses: %w", err)

@@ -66,10 +66,13 @@ func (k *Kernel) Route(in string, mark uint32, src, dst netip.Addr) (string, err
 // Flowtables names nft flowtables, through which offloaded flows pass by every
 // rule. It needs nft.
 func (k *Kernel) Flowtables(ctx context.Context) []string {
-	n, ok := k.fw.(*nft)
-	if !ok {
-		return nil
+	if n, ok := k.fw.(*nft); ok {
+		return n.flowtables(ctx)
 	}
+	return nil
+}
+
+func (n *nft) flowtables(ctx context.Context) []string {
 	out, err := n.run(ctx, "", "list", "flowtables")
 	if err != nil {
 		return nil

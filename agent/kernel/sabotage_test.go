@@ -43,6 +43,10 @@ var sabotages = []struct {
 	{"the table is asleep", "nft add table inet lanseal { flags dormant ; }", "dormant", false},
 	{"a chain's policy hook is doubled", "nft add chain inet lanseal early { type filter hook forward priority -200 ; }\nnft add rule inet lanseal early accept", "foreign in chain early", false},
 	{"two rules changed places", "@swap", "another order", false},
+	{"the third net is deleted", "nft delete table netdev lanseal", "table netdev lanseal is missing", false},
+	{"the third net has a hole", "nft insert rule netdev lanseal uplinks accept", "foreign in chain uplinks: accept", false},
+	{"the third net is emptied", "nft flush chain netdev lanseal uplinks", "missing in chain uplinks: counter", false},
+	{"the third net holds another device", "nft delete table netdev lanseal\nnft add table netdev lanseal\nnft add chain netdev lanseal uplinks { type filter hook egress device mgmt priority 0 ; }", "the net's devices are mgmt instead of wan", false},
 	{"the boot seal is left over", "nft add table inet lanseal_guard", "table inet lanseal_guard is there", false},
 }
 
@@ -123,7 +127,7 @@ func TestSabotageOfBothLocksLeaks(t *testing.T) {
 	s := all[slices.IndexFunc(all, func(s walkStory) bool { return s.name == "usual" })]
 	w.goTo(s.plan, nil, nil)
 	w.control(s)
-	for _, lock := range []string{"nft delete table inet lanseal", "ip rule del prio 520 iif br-lan\nip -6 rule del prio 520 iif br-lan"} {
+	for _, lock := range []string{"nft delete table netdev lanseal\nnft delete table inet lanseal", "ip rule del prio 520 iif br-lan\nip -6 rule del prio 520 iif br-lan"} {
 		w.sabotage(lock)
 		if strings.HasPrefix(lock, "nft") {
 			w.send(walkProbes[0], "the routing lock alone")

@@ -58,6 +58,7 @@ func (w *walkLab) held() string {
 	var b strings.Builder
 	b.WriteString(w.try("nft", "-s", "list", "table", "inet", rules.NFTable))
 	b.WriteString(w.try("nft", "-s", "list", "table", "inet", rules.NFTableGuard))
+	b.WriteString(w.try("nft", "-s", "list", "table", "netdev", rules.NFTable))
 	for _, family := range []string{"-4", "-6"} {
 		// Rules of one priority exclude each other, so their order, which is
 		// that of their coming, does not matter.
@@ -87,7 +88,7 @@ func (w *walkLab) foreign() string {
 	ours := false
 	for line := range strings.Lines(w.run("nft", "-s", "list", "ruleset")) {
 		if strings.HasPrefix(line, "table ") {
-			ours = strings.HasPrefix(line, "table inet lanseal")
+			ours = strings.HasPrefix(line, "table inet lanseal") || strings.HasPrefix(line, "table netdev lanseal ")
 		}
 		if !ours {
 			b.WriteString(line)

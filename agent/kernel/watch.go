@@ -33,6 +33,8 @@ type Event struct {
 	Kind EventKind
 	What string // "deleted rule 520", for the log
 	By   string // the program that did it, where the kernel tells
+
+	Device string // of EventLink
 }
 
 // Watch sends an event for every change of links, addresses, rules, of the
@@ -111,7 +113,7 @@ func routeEvent(kind uint16, pid uint32, body []byte) (Event, bool) {
 				}
 			}
 		}
-		return Event{Kind: EventLink, What: verb(kind == unix.RTM_DELLINK, "device "+name), By: program(pid)}, true
+		return Event{Kind: EventLink, What: verb(kind == unix.RTM_DELLINK, "device "+name), By: program(pid), Device: name}, true
 	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
 		return Event{Kind: EventAddr, What: verb(kind == unix.RTM_DELADDR, "address"), By: program(pid)}, true
 	case unix.RTM_NEWRULE, unix.RTM_DELRULE:

@@ -28,6 +28,22 @@ func (h *Host) Inject(dev string, frame []byte) error {
 	})
 }
 
+// SendBound sends one datagram by IPv4 from a socket that is bound to a device
+// (SO_BINDTODEVICE), whatever the host's rules and routes say.
+func (h *Host) SendBound(dev string, to netip.AddrPort, msg []byte) error {
+	return h.Do(func() error {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		if err := unix.BindToDevice(fd, dev); err != nil {
+			return fmt.Errorf("%s: binding to %s: %w", h.Name, dev, err)
+		}
+		return unix.Sendto(fd, msg, 0, &unix.SockaddrInet4{Addr: to.Addr().As4(), Port: int(to.Port())})
+	})
+}
+
 // Packet is what the injectors send.
 type Packet struct {
 	Src, Dst netip.AddrPort

@@ -260,6 +260,9 @@ func (w *Wire) attach() error {
 	return nil
 }
 
+// Detach ends the capture for good, for measurements that it would disturb.
+func (w *Wire) Detach() { w.detach() }
+
 // detach ends the capture, reading what is still queued.
 func (w *Wire) detach() {
 	w.mu.Lock()

@@ -21,10 +21,15 @@ func sh(ctx context.Context, h *lab.Host, script string) error {
 	return nil
 }
 
-// freeze stops the agent, so that nothing heals.
+// freeze stops the agent, so that nothing heals, and takes the third net away,
+// which would hide that a lock is missing.
 func freeze(e *Env) error {
 	e.Frozen = true
-	return e.Agent.Stop()
+	return errors.Join(e.Agent.Stop(), noNet(e))
+}
+
+func noNet(e *Env) error {
+	return e.Lab.Router.NFT("table netdev lanseal\ndelete table netdev lanseal\n")
 }
 
 const deleteTables = `for t in lanseal lanseal_guard; do nft delete table inet $t 2>/dev/null || true; done

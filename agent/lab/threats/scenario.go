@@ -173,7 +173,7 @@ func All() []Scenario {
 	var all []Scenario
 	for _, part := range [][]Scenario{
 		ordinary(), tunnelFaults(), agentFaults(), firewallFaults(), routingFaults(), uplinkFaults(), attacks(),
-		flows(), configurations(), strangers(), questions(), families(),
+		flows(), configurations(), strangers(), questions(), families(), thirdNet(),
 	} {
 		all = append(all, part...)
 	}

@@ -1,5 +1,5 @@
 // Command lanseal-lab shows lanseal at work in a small internet of network
-// namespaces, or builds that lab for a person to look around in.
+// namespaces, measures it there, or builds that lab for a person to look around in.
 package main
 
 import (
@@ -9,12 +9,14 @@ import (
 	"os"
 
 	"github.com/lanseal/lanseal/agent/lab"
+	"github.com/lanseal/lanseal/agent/lab/bench"
 	"github.com/lanseal/lanseal/agent/lab/demo"
 )
 
 const help = `usage: lanseal-lab COMMAND [flags]
 
   demo    shows lanseal, breaks it in every way, counts what leaks (--help)
+  bench   measures lanseal, and what is used in its place (--help)
   up      builds the lab alone and says how to enter it (--help)
   clean   ends kept labs, removes what crashed ones left
 `
@@ -28,6 +30,8 @@ func main() {
 	switch command {
 	case "demo":
 		os.Exit(demo.Main(args))
+	case "bench":
+		os.Exit(bench.Main(args))
 	case "clean":
 		os.Exit(demo.Clean())
 	case "up":
