@@ -5,6 +5,9 @@ VERSION ?= 0.1.0
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
 BUILD := go build -trimpath -buildvcs=false
+# What keeps the binary small; cross/build.go says why.
+LEAN := -tags nomsgpack,validator_novalidatefn -gcflags=all=-l -gcflags=runtime= -gcflags=internal/runtime/...= \
+	-gcflags=crypto/...= -gcflags=golang.org/x/crypto/...= -gcflags=golang.zx2c4.com/wireguard/...=
 LDFLAGS := -s -w -X main.version=$(VERSION)
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PACKAGES := ./...
@@ -33,7 +36,7 @@ NEED_VM := $(NEED_LAB) qemu-system-x86_64:qemu-system-x86 qemu-system-mips:qemu-
 
 build: ## builds bin/lanseal for this machine, static
 	@echo "== building bin/lanseal"
-	@CGO_ENABLED=0 $(BUILD) -ldflags "$(LDFLAGS)" -o bin/lanseal ./agent
+	@CGO_ENABLED=0 $(BUILD) $(LEAN) -ldflags "$(LDFLAGS)" -o bin/lanseal ./agent
 
 lab: build ## builds bin/lanseal-lab, which makes a lab by hand
 	@echo "== building bin/lanseal-lab"

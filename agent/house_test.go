@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -13,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 )
 
@@ -256,51 +254,25 @@ func TestHouseRules(t *testing.T) {
 	}
 }
 
-// The budget of a router's flash and memory, in bytes.
-const (
-	mostRaw = 13_000_000
-	mostXZ  = 3_100_000
-	tags    = "nomsgpack,validator_novalidatefn" // without them gin's parts call methods by name
-)
+// tags are those of every build; without them gin's parts call methods by name.
+const tags = "nomsgpack,validator_novalidatefn"
 
+// The binaries keep within the budget of a router's flash, which stands in
+// cross/size.go.
 func TestSize(t *testing.T) {
-	t.Parallel()
 	if _, err := exec.LookPath("xz"); err != nil {
 		if os.Getenv("LANSEAL_LAB") == "require" {
 			t.Fatal("xz is not installed: xz-utils")
 		}
 		t.Skip("xz is not installed: xz-utils")
 	}
-	dir := t.TempDir()
-	table := make([]string, 4)
-	var packing sync.WaitGroup
-	defer packing.Wait()
-	for i, target := range []struct{ name, arch, float string }{
-		{"amd64", "amd64", ""}, {"arm64", "arm64", ""}, {"mipsle", "mipsle", "softfloat"}, {"mips", "mips", "softfloat"},
-	} {
-		file := filepath.Join(dir, target.name)
-		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-tags", tags, "-ldflags", "-s -w", "-o", file, ".")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+target.arch, "GOMIPS="+target.float)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("building for %s: %v\n%s", target.name, err, out)
-		}
-		packing.Add(1)
-		go func() {
-			defer packing.Done()
-			raw, err := os.Stat(file)
-			packed, err2 := exec.Command("xz", "-9e", "--stdout", file).Output()
-			if err != nil || err2 != nil {
-				t.Errorf("%s: %v %v", target.name, err, err2)
-				return
-			}
-			table[i] = fmt.Sprintf("%-8s %6.2f MB raw %6.2f MB xz", target.name, float64(raw.Size())/1e6, float64(len(packed))/1e6)
-			if raw.Size() > mostRaw || len(packed) > mostXZ {
-				t.Errorf("%s; the budget is %.1f MB raw, %.1f MB xz", table[i], mostRaw/1e6, mostXZ/1e6)
-			}
-		}()
+	t.Parallel()
+	cmd := exec.Command("go", "run", "../cross", "size", "-only", "amd64,arm64,mipsle,mips", "-dist", t.TempDir())
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
 	}
-	packing.Wait()
-	t.Logf("\n%s", strings.Join(table, "\n"))
+	t.Logf("\n%s", out)
 }
 
 // One reachable call of a method by a name known only at run time makes the

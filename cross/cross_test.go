@@ -342,3 +342,17 @@ func TestReproducible(t *testing.T) {
 		t.Error("another source makes the same bytes")
 	}
 }
+
+// "make" builds with the same flags.
+func TestMakefileIsLean(t *testing.T) {
+	text, err := os.ReadFile("../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "\nLEAN := ")
+	line, _, _ := strings.Cut(strings.ReplaceAll(rest, "\\\n", ""), "\n")
+	want := append([]string{"-tags", tags}, lean()...)
+	if d := cmp.Diff(want, strings.Fields(line)); d != "" {
+		t.Errorf("LEAN of the Makefile (-cross +Makefile):\n%s", d)
+	}
+}
