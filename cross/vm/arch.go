@@ -16,7 +16,7 @@ type arch struct {
 	memory  int      // MB
 	console string   // device of the kernel's console
 	orders  string   // device of the lab's orders, below /dev
-	addrs   []string // PCI slots of LAN and WAN, where the defaults stall
+	slots   []string // PCI slots of LAN, WAN, flash, entropy; nil: as QEMU likes
 	tuple   string   // of the cross compiler, for what is built here; empty: Debian's packages
 	debian  string   // Debian's name of the architecture
 	image   string   // Debian's kernel package
@@ -32,7 +32,16 @@ func arches() []arch {
 		// nft's sources are in no package, and Debian 12 has no big-endian MIPS.
 		{name: "mips", is: "own kernel, big-endian, iptables", target: "mips",
 			qemu: "qemu-system-mips", board: []string{"-M", "malta", "-cpu", "24Kc"}, memory: 64,
-			console: "ttyS0", orders: "ttyS1", addrs: []string{"0x12", "0x14"}, tuple: "mips-linux-gnu"},
+			console: "ttyS0", orders: "ttyS1", slots: []string{"0x12", "0x14", "0x13", "0x15"}, tuple: "mips-linux-gnu"},
+		{name: "mipsel", is: "Debian's kernel, nft", target: "mipsle",
+			qemu: "qemu-system-mipsel", board: []string{"-M", "malta", "-cpu", "24Kf"}, memory: 128,
+			console: "ttyS0", orders: "ttyS1", slots: []string{"0x12", "0x14", "0x13", "0x15"}, debian: "mipsel", image: "linux-image-4kc-malta", nft: true},
+		{name: "arm64", is: "Debian's kernel, nft", target: "arm64",
+			qemu: "qemu-system-aarch64", board: []string{"-M", "virt,gic-version=3", "-cpu", "cortex-a53"}, memory: 256,
+			console: "ttyAMA0", orders: "vport0p1", debian: "arm64", image: "linux-image-arm64", nft: true},
+		{name: "armv7", is: "Debian's kernel, nft", target: "arm7",
+			qemu: "qemu-system-arm", board: []string{"-M", "virt,highmem=off", "-cpu", "cortex-a15"}, memory: 256,
+			console: "ttyAMA0", orders: "vport0p1", debian: "armhf", image: "linux-image-armmp", nft: true},
 	}
 }
 
@@ -56,11 +65,19 @@ func pickArches(names string) ([]arch, error) {
 	return out, nil
 }
 
-// netdev names a virtio network card on the board.
-func (a arch) netdev(id, mac string, slot int) string {
-	s := "virtio-net-pci,netdev=" + id + ",mac=" + mac + ",romfile="
-	if a.addrs != nil {
-		s += ",addr=" + a.addrs[slot]
+// slot puts a device where the board wants it.
+func (a arch) slot(device string, n int) string {
+	if a.slots == nil {
+		return device
 	}
-	return s
+	return device + ",addr=" + a.slots[n]
+}
+
+// ordersArgs plugs the lab's orders into a second serial port, or into a port of
+// virtio where the board has no second one.
+func (a arch) ordersArgs() []string {
+	if strings.HasPrefix(a.orders, "vport") {
+		return []string{"-device", "virtio-serial-pci", "-device", "virtserialport,chardev=orders"}
+	}
+	return []string{"-serial", "chardev:orders"}
 }

@@ -71,7 +71,7 @@ func packImage(root string, a arch, agent []byte) ([]byte, error) {
 
 // modulesAtBoot are what OpenWrt's kmodloader would load; nft's expressions are
 // loaded by the kernel when they are first used.
-const modulesAtBoot = `crc32c_generic virtio_pci virtio_net virtio_blk mtdblock jffs2
+const modulesAtBoot = `crc32c_generic virtio_pci virtio_console virtio_net virtio_blk mtdblock jffs2
 bridge wireguard tun nf_tables nf_conntrack nf_flow_table nf_flow_table_inet nft_chain_nat
 `
 

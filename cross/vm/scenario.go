@@ -25,6 +25,7 @@ const (
 type row struct {
 	name   string
 	leaked int
+	took   time.Duration
 	note   string
 	err    error
 }
@@ -38,7 +39,7 @@ func (r row) String() string {
 	if r.leaked < 0 {
 		leaked = "-"
 	}
-	return fmt.Sprintf("  %-58s %7s  %-7s %s", r.name, leaked, verdict, r.note)
+	return fmt.Sprintf("  %-58s %7s  %-7s %4.0f s  %s", r.name, leaked, verdict, r.took.Seconds(), r.note)
 }
 
 // client is what one host on the LAN keeps sending, and which of it a tunnel
@@ -58,9 +59,14 @@ type scenario struct {
 	out     io.Writer
 }
 
+// playTime bounds one guest's life.
+const playTime = 20 * time.Minute
+
 // play boots the architecture's guest and runs the rows; short leaves out what
 // takes longest.
 func play(ctx context.Context, a arch, agent []byte, root string, short bool, out io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, playTime)
+	defer cancel()
 	if !a.cached() {
 		return fmt.Errorf("%s: no kernel in %s: run make vm-kernels", a.name, cacheDir())
 	}
@@ -135,12 +141,14 @@ func (s *scenario) during(ctx context.Context, name string, f func(ctx context.C
 	}
 	ctx, cancel := context.WithTimeout(ctx, bootTime+healTime)
 	defer cancel()
+	start := time.Now()
 	note, err := f(ctx)
+	took := time.Since(start)
 	for _, t := range s.clients {
 		err = errors.Join(err, t.WaitSent(ctx, 3))
 	}
 	leaked, werr := s.leaked(ctx, mark)
-	s.add(row{name, leaked, note, errors.Join(err, werr)})
+	s.add(row{name, leaked, took, note, errors.Join(err, werr)})
 }
 
 // leaked counts since the marks, by the wire and by what servers saw.
