@@ -52,18 +52,16 @@ func (m *machine) On(more ...string) error {
 	argv = append(argv, "-m", strconv.Itoa(a.memory), "-accel", "tcg,thread=multi", "-smp", "1",
 		"-nodefaults", "-no-user-config", "-display", "none",
 		"-kernel", a.parts().kernel(), "-initrd", m.path("initrd"),
-		"-append", "console="+a.console+" rdinit=/init quiet loglevel=4 panic=-1 lanseal.orders="+a.orders,
+		"-append", "console="+a.console+" rdinit=/init quiet loglevel=4 panic=-1 lanseal.orders="+a.orders+" lanseal.flash="+a.flash,
 		"-chardev", "file,id=console,append=on,path="+m.path("console.log"),
 		"-chardev", "socket,id=orders,server=on,wait=off,path="+m.path("orders"),
 		"-chardev", "socket,id=monitor,server=on,wait=off,path="+m.path("monitor"), "-mon", "chardev=monitor",
 		"-serial", "chardev:console",
-		"-drive", "file="+m.path("flash")+",format=raw,if=none,id=flash", "-device", a.slot("virtio-blk-pci,drive=flash", 2),
 		"-netdev", "tap,id=lan,script=no,downscript=no,ifname="+lab.TapLAN,
 		"-netdev", "tap,id=wan,script=no,downscript=no,ifname="+lab.TapWAN,
 		"-device", a.slot("virtio-net-pci,netdev=lan,romfile=,mac=02:00:00:00:01:02", 0),
-		"-device", a.slot("virtio-net-pci,netdev=wan,romfile=,mac="+lab.MACRouterWAN, 1),
-		"-object", "rng-random,id=entropy,filename=/dev/urandom", "-device", a.slot("virtio-rng-pci,rng=entropy", 3))
-	p, err := m.lab.Router.Start(slices.Concat(argv, a.ordersArgs(), more)...)
+		"-device", a.slot("virtio-net-pci,netdev=wan,romfile=,mac="+lab.MACRouterWAN, 1))
+	p, err := m.lab.Router.Start(slices.Concat(argv, a.ordersArgs(), a.flashArgs(m.path("flash")), more)...)
 	if err != nil {
 		return fmt.Errorf("starting QEMU: %w", err)
 	}
