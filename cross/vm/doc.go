@@ -4,6 +4,8 @@
 //
 //	go run ./cross/vm kernels [-arch NAMES]  gets or builds kernels and userland
 //	go run ./cross/vm run [-arch NAMES]      boots each and runs every scenario
+//	go run ./cross/vm exec ARCH PROGRAM …    runs a program in a guest, as the
+//	                                         runner of "go test -exec"
 //
 // It is a black box round the built agent: it knows the lab, QEMU, and what a
 // person at the router's console could see.
@@ -12,7 +14,7 @@
 // kernels and programs; image.go packs a root file system of busybox, guest/
 // (OpenWrt's start order, and the effects of its netifd and firewall),
 // openwrt/files and the agent; machine.go runs QEMU in the lab; scenario.go and
-// rows.go say what must hold.
+// rows.go say what must hold; exec.go is the runner.
 //
 // The emulation is in software: what is asserted is behaviour, never speed.
 package main

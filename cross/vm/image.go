@@ -37,8 +37,8 @@ const (
 // image is a root file system by path, without leading slashes.
 type image map[string]entry
 
-// packImage is what the architecture's guest boots from, as a gzipped cpio.
-func packImage(root string, a arch, agent []byte) ([]byte, error) {
+// newImage is what the architecture's guest boots from.
+func newImage(root string, a arch, agent []byte) (image, error) {
 	im := image{}
 	for _, d := range []string{"dev", "proc", "sys", "tmp", "usr/bin", "usr/sbin", "overlay", "etc/rc.d", "etc/lanseal/tunnels", "etc/config"} {
 		im.dir(d)
@@ -63,15 +63,12 @@ func packImage(root string, a arch, agent []byte) ([]byte, error) {
 		}
 	}
 	im.file("etc/lab.conf", []byte(labConf(a)), false)
-	if err := im.enable(); err != nil {
-		return nil, err
-	}
-	return im.pack()
+	return im, im.enable()
 }
 
 // modulesAtBoot are what OpenWrt's kmodloader would load; nft's expressions are
 // loaded by the kernel when they are first used.
-const modulesAtBoot = `crc32c_generic virtio_pci virtio_net virtio_blk mtdblock jffs2
+const modulesAtBoot = `crc32c_generic virtio_pci virtio_console virtio_net virtio_blk ata_piix sd_mod mtdblock jffs2
 bridge wireguard tun nf_tables nf_conntrack nf_flow_table nf_flow_table_inet nft_chain_nat
 `
 
@@ -115,7 +112,9 @@ func (im image) link(p, to string) {
 }
 
 // copy adds every file of a tree; scripts are executable.
-func (im image) copy(from fs.FS) error {
+func (im image) copy(from fs.FS) error { return im.copyBelow(".", from) }
+
+func (im image) copyBelow(folder string, from fs.FS) error {
 	return fs.WalkDir(from, ".", func(p string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -128,7 +127,7 @@ func (im image) copy(from fs.FS) error {
 		if err != nil {
 			return err
 		}
-		im.file(p, data, st.Mode()&0o111 != 0 || bytes.HasPrefix(data, []byte("#!")))
+		im.file(path.Join(folder, p), data, st.Mode()&0o111 != 0 || bytes.HasPrefix(data, []byte("#!")))
 		return nil
 	})
 }
@@ -155,7 +154,8 @@ func (im image) enable() error {
 	return nil
 }
 
-// pack writes the "newc" cpio that kernels unpack (initramfs: buffer format).
+// pack writes a gzipped cpio of the "newc" kind, which kernels unpack
+// (buffer-format.rst of their documentation).
 func (im image) pack() ([]byte, error) {
 	var out bytes.Buffer
 	z, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -51,17 +52,16 @@ func (m *machine) On(more ...string) error {
 	argv = append(argv, "-m", strconv.Itoa(a.memory), "-accel", "tcg,thread=multi", "-smp", "1",
 		"-nodefaults", "-no-user-config", "-display", "none",
 		"-kernel", a.parts().kernel(), "-initrd", m.path("initrd"),
-		"-append", "console="+a.console+" rdinit=/init quiet loglevel=4 panic=-1 lanseal.orders="+a.orders,
+		"-append", "console="+a.console+" rdinit=/init quiet loglevel=4 panic=-1 lanseal.orders="+a.orders+" lanseal.flash="+a.flash,
 		"-chardev", "file,id=console,append=on,path="+m.path("console.log"),
 		"-chardev", "socket,id=orders,server=on,wait=off,path="+m.path("orders"),
 		"-chardev", "socket,id=monitor,server=on,wait=off,path="+m.path("monitor"), "-mon", "chardev=monitor",
-		"-serial", "chardev:console", "-serial", "chardev:orders",
-		"-drive", "file="+m.path("flash")+",format=raw,if=none,id=flash", "-device", "virtio-blk-pci,drive=flash",
+		"-serial", "chardev:console",
 		"-netdev", "tap,id=lan,script=no,downscript=no,ifname="+lab.TapLAN,
 		"-netdev", "tap,id=wan,script=no,downscript=no,ifname="+lab.TapWAN,
-		"-device", a.netdev("lan", "02:00:00:00:01:02", 0), "-device", a.netdev("wan", lab.MACRouterWAN, 1),
-		"-object", "rng-random,id=entropy,filename=/dev/urandom", "-device", "virtio-rng-pci,rng=entropy")
-	p, err := m.lab.Router.Start(append(argv, more...)...)
+		"-device", a.slot("virtio-net-pci,netdev=lan,romfile=,mac=02:00:00:00:01:02", 0),
+		"-device", a.slot("virtio-net-pci,netdev=wan,romfile=,mac="+lab.MACRouterWAN, 1))
+	p, err := m.lab.Router.Start(slices.Concat(argv, a.ordersArgs(), a.flashArgs(m.path("flash")), more)...)
 	if err != nil {
 		return fmt.Errorf("starting QEMU: %w", err)
 	}
@@ -185,8 +185,11 @@ func (m *machine) Write(ctx context.Context, path, text string, mode os.FileMode
 	return err
 }
 
-// Console is the end of what the kernel and the init scripts said.
+// Console is the end of what QEMU, the kernel and the init scripts said.
 func (m *machine) Console() string {
 	text, _ := os.ReadFile(m.path("console.log"))
+	if m.proc != nil {
+		text = append(text, m.proc.Log()...)
+	}
 	return lastLines(strings.ReplaceAll(string(text), "\r", ""), 40)
 }

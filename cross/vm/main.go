@@ -31,21 +31,28 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	names := fs.String("arch", "", "`NAMES` of architectures, by commas; empty: all")
 	short := fs.Bool("short", false, "leave out what takes longest")
 	fs.Usage = func() {
-		fmt.Fprintln(fs.Output(), "usage: vm kernels|run [-arch NAMES] [-short]")
+		fmt.Fprintln(fs.Output(), "usage: vm kernels|run [-arch NAMES] [-short]\n       vm exec ARCH PROGRAM [ARGUMENT…]")
 		fs.PrintDefaults()
 	}
 	if len(args) == 0 {
 		fs.Usage()
 		return flag.ErrHelp
 	}
+	root, err := findRoot()
+	if err != nil {
+		return err
+	}
+	if args[0] == "exec" { // its flags are the program's
+		status, err := execCommand(ctx, root, args[1:], out)
+		if err == nil && status != 0 {
+			err = fmt.Errorf("exit status %d", status)
+		}
+		return err
+	}
 	if err := fs.Parse(args[1:]); err != nil {
 		return err
 	}
 	picked, err := pickArches(*names)
-	if err != nil {
-		return err
-	}
-	root, err := findRoot()
 	if err != nil {
 		return err
 	}

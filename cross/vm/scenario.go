@@ -25,6 +25,7 @@ const (
 type row struct {
 	name   string
 	leaked int
+	took   time.Duration
 	note   string
 	err    error
 }
@@ -38,7 +39,7 @@ func (r row) String() string {
 	if r.leaked < 0 {
 		leaked = "-"
 	}
-	return fmt.Sprintf("  %-58s %7s  %-7s %s", r.name, leaked, verdict, r.note)
+	return fmt.Sprintf("  %-58s %7s  %-7s %4.0f s  %s", r.name, leaked, verdict, r.took.Seconds(), r.note)
 }
 
 // client is what one host on the LAN keeps sending, and which of it a tunnel
@@ -54,17 +55,26 @@ type scenario struct {
 	lab     *lab.Lab
 	m       *machine
 	clients []client
-	rows    []row
+	rows    int
 	out     io.Writer
 }
+
+// playTime bounds one guest's life.
+const playTime = 20 * time.Minute
 
 // play boots the architecture's guest and runs the rows; short leaves out what
 // takes longest.
 func play(ctx context.Context, a arch, agent []byte, root string, short bool, out io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, playTime)
+	defer cancel()
 	if !a.cached() {
 		return fmt.Errorf("%s: no kernel in %s: run make vm-kernels", a.name, cacheDir())
 	}
-	initrd, err := packImage(root, a, agent)
+	im, err := newImage(root, a, agent)
+	if err != nil {
+		return err
+	}
+	initrd, err := im.pack()
 	if err != nil {
 		return err
 	}
@@ -85,25 +95,22 @@ func play(ctx context.Context, a arch, agent []byte, root string, short bool, ou
 	if err == nil {
 		err = l.WAN.Check()
 	}
-	for _, r := range s.rows {
-		if r.err != nil {
-			err = errors.Join(err, fmt.Errorf("%s: %s: %w", a.name, r.name, r.err))
-		}
-	}
-	fmt.Fprintf(out, "  %d rows in %d s\n", len(s.rows), int(time.Since(began).Seconds()))
+	fmt.Fprintf(out, "  %d rows in %d s\n", s.rows, int(time.Since(began).Seconds()))
 	if err != nil {
 		s.evidence(ctx)
+		return fmt.Errorf("%s: %w", a.name, err)
 	}
-	return err
+	return nil
 }
 
 // evidence shows what a person would ask for first.
 func (s *scenario) evidence(ctx context.Context) {
 	fmt.Fprintf(s.out, "--- the guest's console\n%s\n", s.m.Console())
 	if s.m.orders != nil && ctx.Err() == nil {
-		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 		defer cancel()
-		for _, c := range []string{"tail -n 60 /tmp/lanseal.log", "lanseal status", "lanseal verify", "ip rule; ip -6 rule; free; lsmod; dmesg | tail -n 5"} {
+		for _, c := range []string{"ps; free; dmesg | tail -n 5", "tail -n 60 /tmp/lanseal.log",
+			"lanseal status", "lanseal verify", "kill -QUIT $(cat /tmp/procd/lanseal/pid); sleep 1; tail -n 200 /tmp/lanseal.log"} {
 			text, _, err := s.m.Order(ctx, c)
 			fmt.Fprintf(s.out, "--- %s\n%s\n", c, text)
 			if err != nil {
@@ -120,27 +127,34 @@ func (s *scenario) evidence(ctx context.Context) {
 	}
 }
 
-// add shows and keeps a row.
-func (s *scenario) add(r row) {
-	s.rows = append(s.rows, r)
+// add shows a row; its error says whose it is.
+func (s *scenario) add(r row) error {
+	s.rows++
 	fmt.Fprintln(s.out, r)
+	if r.err != nil {
+		return fmt.Errorf("%s: %w", r.name, r.err)
+	}
+	return nil
 }
 
 // during watches the wire while f runs and from its end on until every client
-// has sent more; nothing may leak. The note is f's.
-func (s *scenario) during(ctx context.Context, name string, f func(ctx context.Context) (string, error)) {
+// has sent more; nothing may leak. The note is f's. The life of a guest ends
+// with its first failure, so that what is shown then is of that moment.
+func (s *scenario) during(ctx context.Context, name string, f func(ctx context.Context) (string, error)) error {
 	mark := s.lab.MarkAll()
 	for _, t := range s.clients {
 		t.Mark()
 	}
 	ctx, cancel := context.WithTimeout(ctx, bootTime+healTime)
 	defer cancel()
+	start := time.Now()
 	note, err := f(ctx)
+	took := time.Since(start)
 	for _, t := range s.clients {
 		err = errors.Join(err, t.WaitSent(ctx, 3))
 	}
 	leaked, werr := s.leaked(ctx, mark)
-	s.add(row{name, leaked, note, errors.Join(err, werr)})
+	return s.add(row{name, leaked, took, note, errors.Join(err, werr)})
 }
 
 // leaked counts since the marks, by the wire and by what servers saw.
