@@ -26,7 +26,7 @@ NEED_LINT := shellcheck:shellcheck shfmt:shfmt
 NEED_RACE := gcc:gcc,libc6-dev
 
 .DEFAULT_GOAL := build
-.PHONY: build lab demo test test-unit test-lab race fuzz lint lint-go lint-shell tools cross packages clean help
+.PHONY: build lab demo test test-unit test-lab race fuzz torture lint lint-go lint-shell tools cross packages clean help
 
 build: ## builds bin/lanseal for this machine, static
 	@echo "== building bin/lanseal"
@@ -41,6 +41,12 @@ demo: ## shows lanseal at work in a lab of namespaces, breaks it, counts leaks; 
 	@.ci/need.sh "make demo" $(NEED_LAB)
 	@$(MAKE) --no-print-directory lab
 	@bin/lanseal-lab demo $(if $(KEEP),-keep)
+
+torture: ## random walks over all faults; SEED=1 SEEDS=20 STEPS=2000 LABS=4
+	@.ci/root.sh "make torture" "network namespaces"
+	@.ci/need.sh "make torture" $(NEED_TEST)
+	@$(MAKE) --no-print-directory lab
+	@bin/lanseal-lab torture -seed $(or $(SEED),1) -seeds $(or $(SEEDS),20) -steps $(or $(STEPS),2000) -labs $(or $(LABS),4)
 
 test: export LANSEAL_LAB := require
 test: ## runs every test and check, in under 15 minutes

@@ -10,11 +10,13 @@ import (
 
 	"github.com/lanseal/lanseal/agent/lab"
 	"github.com/lanseal/lanseal/agent/lab/demo"
+	"github.com/lanseal/lanseal/agent/lab/torture"
 )
 
 const help = `usage: lanseal-lab COMMAND [flags]
 
   demo    shows lanseal, breaks it in every way, counts what leaks (--help)
+  torture lays random faults for thousands of steps (--help)
   up      builds the lab alone and says how to enter it (--help)
   clean   ends kept labs, removes what crashed ones left
 `
@@ -28,6 +30,8 @@ func main() {
 	switch command {
 	case "demo":
 		os.Exit(demo.Main(args))
+	case "torture":
+		os.Exit(torture.Main(args))
 	case "clean":
 		os.Exit(demo.Clean())
 	case "up":
