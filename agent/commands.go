@@ -28,6 +28,9 @@ func cmdRun(ctx context.Context, g globals, args []string) (int, error) {
 	if os.Geteuid() != 0 {
 		return 1, exitError{1, errors.New("needs root: it changes routes and the firewall")}
 	}
+	// First of all: until it is asked for, a SIGHUP ends the process.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	cfg, _ := config.Load(g.config, config.Options{}) // its errors are told by the loop
@@ -42,8 +45,6 @@ func cmdRun(ctx context.Context, g globals, args []string) (int, error) {
 	if err := a.serve(ctx, g.socket); err != nil {
 		return 1, exitError{1, err}
 	}
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
 	go func() {
 		for range hup {
 			select {

@@ -28,7 +28,7 @@ type Tortured struct {
 	Checks  int           // how often everything was looked at
 	Slowest time.Duration // the longest way back to service after faults were taken back
 	Starts  int           // of the agent
-	First   Footprint     // at the first check
+	First   Footprint     // before the first fault or at the first check, the larger
 	Last    Footprint
 	Healed  int // entries of repairs in the agents' logs
 	Story   []string
@@ -85,6 +85,10 @@ func (w *walk) torture(ctx context.Context, s Scenario, steps int, r *Tortured) 
 	}
 	w.mark()
 	w.Faulted = time.Now()
+	var err error
+	if r.First, err = footprint(w.Agent.Pid()); err != nil {
+		return err
+	}
 	all := tortureFaults()
 	for _, f := range All() {
 		if f.Random {
@@ -103,6 +107,9 @@ func (w *walk) torture(ctx context.Context, s Scenario, steps int, r *Tortured) 
 			continue // it could not be laid now
 		}
 		r.Steps++
+		if err == nil && !w.away() && !w.Agent.Process().Running() {
+			err = errors.New("the agent has ended by itself")
+		}
 		if err == nil && (r.Steps%checkEvery == 0 || r.Steps == steps) {
 			err = w.look(ctx, s, r)
 		}
@@ -136,15 +143,14 @@ func (w *walk) look(ctx context.Context, s Scenario, r *Tortured) error {
 	if r.Last, err = footprint(w.Agent.Pid()); err != nil {
 		return err
 	}
-	if r.First == (Footprint{}) {
-		r.First = r.Last
+	if r.Checks == 1 { // what it takes when it has seen something of life
+		r.First = Footprint{max(r.First.RSS, r.Last.RSS), max(r.First.Threads, r.Last.Threads), max(r.First.Files, r.Last.Files)}
 	}
 	clear(w.broken)
 	return nil
 }
 
-// grown says whether the agent takes more at the end than at the start. It is
-// asked again for a while: memory that is free is given back late.
+// grown says whether the agent takes more at the end than at the start.
 func (w *walk) grown(r *Tortured) error {
 	if most := r.First.RSS + r.First.RSS/10; r.Last.RSS > most {
 		return fmt.Errorf("the agent takes %d KiB; at the start it was %d", r.Last.RSS, r.First.RSS)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -24,8 +25,8 @@ func tortureFaults() []Scenario {
 	return []Scenario{
 		{
 			Name:  "RouteFlood",
-			Fault: script("seq 0 1999 | while read i; do echo \"route replace 10.$((100 + i / 250)).$((i % 250)).0/24 via " + lab.Gateway4 + " dev wan\"; done | ip -force -batch - 2>/dev/null || true"),
-			Undo:  script("seq 0 1999 | while read i; do echo \"route del 10.$((100 + i / 250)).$((i % 250)).0/24\"; done | ip -force -batch - >/dev/null 2>&1 || true"),
+			Fault: script(floodRoutes("replace", " via "+lab.Gateway4+" dev wan")),
+			Undo:  script(floodRoutes("del", "")),
 		},
 		{
 			Name: "RuleFlood",
@@ -125,19 +126,32 @@ func tortureFaults() []Scenario {
 	}
 }
 
+// floodRoutes is a script for a thousand routes of main.
+func floodRoutes(verb, rest string) string {
+	return "for i in $(seq 0 249); do for n in 100 101 102 103; do echo route " + verb + " 10.$n.$i.0/24" + rest +
+		"; done; done | ip -force -batch - >/dev/null 2>&1 || true"
+}
+
 // edit is a change of the configuration, and its end. Without an agent nobody
 // reads it, until the next one does.
 func edit(name string, text func(*Env) string) Scenario {
-	write := func(e *Env, s string) error {
-		err := e.Agent.WriteConfig(s)
-		if e.Agent.Process().Running() {
-			_ = e.Agent.Reload() // it may end at this very moment
+	write := func(ctx context.Context, e *Env, s string) error {
+		if err := e.Agent.WriteConfig(s); err != nil || !e.Agent.Process().Running() {
+			return err
 		}
+		// A process that has only just begun is ended by the signal.
+		err := eventually(ctx, "the agent to listen", func() error {
+			if _, err := os.Stat(e.Agent.Socket); err != nil && e.Agent.Process().Running() {
+				return err
+			}
+			return nil
+		})
+		_ = e.Agent.Reload() // it may end at this very moment
 		return err
 	}
 	return Scenario{
 		Name: "Edit" + name, Touches: "config",
-		Fault: func(_ context.Context, e *Env) error { return write(e, text(e)) },
-		Undo:  func(_ context.Context, e *Env) error { return write(e, e.valid()) },
+		Fault: func(ctx context.Context, e *Env) error { return write(ctx, e, text(e)) },
+		Undo:  func(ctx context.Context, e *Env) error { return write(ctx, e, e.valid()) },
 	}
 }
