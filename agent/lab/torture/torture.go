@@ -45,6 +45,9 @@ func Run(ctx context.Context, o Options, out io.Writer) error {
 			say.Lock()
 			defer say.Unlock()
 			fmt.Fprintln(out, row(results[i]))
+			if err := results[i].Err; err != nil {
+				fmt.Fprintf(out, "       %.2000v\n", err)
+			}
 		})
 	}
 	walking.Wait()
