@@ -32,7 +32,7 @@ NEED_VM := $(NEED_LAB) qemu-system-x86_64:qemu-system-x86 qemu-system-mips:qemu-
 	mips-linux-gnu-gcc:gcc-mips-linux-gnu,libc6-dev-mips-cross gcc:gcc,libc6-dev flex:flex bison:bison bc:bc xz:xz-utils bzip2:bzip2
 
 .DEFAULT_GOAL := build
-.PHONY: build lab demo bench test test-unit test-lab race fuzz lint lint-go lint-shell tools cross packages vm vm-kernels clean help
+.PHONY: build lab demo bench test test-unit test-lab race fuzz torture lint lint-go lint-shell tools cross packages vm vm-kernels clean help
 
 build: ## builds bin/lanseal for this machine, static
 	@echo "== building bin/lanseal"
@@ -53,6 +53,12 @@ bench: ## measures lanseal, and what is used in its place, into bench/; RUNS=3 i
 	@.ci/need.sh "make bench" $(NEED_BENCH)
 	@$(MAKE) --no-print-directory lab
 	@bin/lanseal-lab bench $(if $(RUNS),-runs $(RUNS)) $(if $(ONLY),-only $(ONLY))
+
+torture: ## random walks over all faults; SEED=1 SEEDS=20 STEPS=2000 LABS=4
+	@.ci/root.sh "make torture" "network namespaces"
+	@.ci/need.sh "make torture" $(NEED_TEST)
+	@$(MAKE) --no-print-directory lab
+	@bin/lanseal-lab torture -seed $(or $(SEED),1) -seeds $(or $(SEEDS),20) -steps $(or $(STEPS),2000) -labs $(or $(LABS),4)
 
 test: export LANSEAL_LAB := require
 test: ## runs every test and check, in under 15 minutes

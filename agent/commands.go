@@ -28,11 +28,11 @@ func cmdRun(ctx context.Context, g globals, args []string) (int, error) {
 	if os.Geteuid() != 0 {
 		return 1, exitError{1, errors.New("needs root: it changes routes and the firewall")}
 	}
+	// First of all: until it is asked for, a SIGHUP ends the process.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP) // until then a reload would end the process
-
 	cfg, _ := config.Load(g.config, config.Options{}) // its errors are told by the loop
 	k, err := openKernel(g, cfg.Firewall)
 	if err != nil {

@@ -123,7 +123,7 @@ func (a *agent) newTask(ctx context.Context, e rules.Exit, t config.Tunnel) *exi
 	ctx, cancel := context.WithCancel(ctx)
 	task := &exitTask{
 		exit: e, section: t, driver: newDriver(e, t, a.names),
-		targets: e.Resolvers, orders: make(chan state.EffectKind, 4), probes: make(chan state.Effect, 1),
+		targets: e.Resolvers, orders: newOrders(), probes: make(chan state.Effect, 1),
 		looks: make(chan struct{}, 1), stop: cancel, done: make(chan struct{}),
 	}
 	if len(task.targets) == 0 {

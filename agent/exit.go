@@ -23,7 +23,7 @@ type exitTask struct {
 	section config.Tunnel // with exit: what the driver was made from
 	driver  tunnel.Driver
 	targets []netip.Addr // who answers probes
-	orders  chan state.EffectKind
+	orders  orders
 	probes  chan state.Effect
 	looks   chan struct{}
 	liked   atomic.Pointer[question] // the one answered last
@@ -90,10 +90,7 @@ func (t *exitTask) order(f state.Effect) {
 		default:
 		}
 	default:
-		select {
-		case t.orders <- f.Kind:
-		default:
-		}
+		t.orders.put(f.Kind)
 	}
 }
 
@@ -118,8 +115,9 @@ func (t *exitTask) run(ctx context.Context, report func(state.Event)) {
 		case <-ctx.Done():
 			return
 		case <-t.looks:
-		case k := <-t.orders:
-			switch k {
+		case <-t.orders.wake:
+			switch k := t.orders.take(); k {
+			case "":
 			case state.Ensure:
 				err = t.ensure(ctx)
 			case state.Next: // its failure is one to find the server, not the device

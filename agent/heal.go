@@ -75,6 +75,14 @@ func (a *agent) mended(steps []rules.Step, diffs, culprits []string) {
 	if len(culprits) > 0 {
 		text += "; somebody " + culprits[0]
 	}
+	// A storm is told by its number now and then: it must not fill the history.
+	if n := len(a.repairs); n > stormNotes {
+		if time.Since(a.stormTold) < stormWindow {
+			return
+		}
+		a.stormTold = time.Now()
+		text = fmt.Sprintf("%d repairs in %s, and going on; the last: %s", n, stormWindow, text)
+	}
 	a.note("healed", "", text)
 }
 

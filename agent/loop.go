@@ -26,6 +26,7 @@ const (
 	stormWindow     = 10 * time.Second
 	stormLimit      = 20 // repairs in a window before they are spaced out
 	stormPause      = 200 * time.Millisecond
+	stormNotes      = 5 // repairs in a window that are told one by one
 )
 
 // agent is the loop's: every field is touched by its goroutine alone, except
@@ -51,6 +52,7 @@ type agent struct {
 	sealError string
 	healed    uint64
 	repairs   []time.Time // within stormWindow
+	stormTold time.Time
 	blocked   kernel.Blocked
 	uplink    uplink
 	timeKnown bool // the clock is synchronised

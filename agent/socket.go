@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // requestLimit bounds a request to the socket: a check of the kernel runs a
@@ -68,8 +70,11 @@ func listenSocket(path string) (net.Listener, error) {
 		return nil, err
 	}
 	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
+		alive := listenerLives(c)
 		c.Close()
-		return nil, fmt.Errorf("another agent answers on %s: stop it first", path)
+		if alive {
+			return nil, fmt.Errorf("another agent answers on %s: stop it first", path)
+		}
 	}
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
@@ -77,6 +82,25 @@ func listenSocket(path string) (net.Listener, error) {
 	old := syscall.Umask(0o177) // root alone may ask
 	defer syscall.Umask(old)
 	return net.Listen("unix", path)
+}
+
+// listenerLives says whether the process that listens is still there. One that
+// was killed while it started a program lives on in that for a moment.
+func listenerLives(c net.Conn) bool {
+	u, ok := c.(*net.UnixConn)
+	if !ok {
+		return true
+	}
+	raw, err := u.SyscallConn()
+	if err != nil {
+		return true
+	}
+	alive := true
+	_ = raw.Control(func(fd uintptr) {
+		cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+		alive = err != nil || cred.Pid == 0 || !errors.Is(unix.Kill(int(cred.Pid), 0), unix.ESRCH)
+	})
+	return alive
 }
 
 // onLoop runs f on the loop's goroutine and waits for it.

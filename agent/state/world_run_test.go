@@ -10,7 +10,7 @@ import (
 )
 
 // runs is how many worlds each promise is kept in.
-const runs = 60
+const runs = 25
 
 // lived is a world that has come up and carried traffic for some seconds.
 func lived(seed uint64, names ...string) *world {
@@ -124,7 +124,7 @@ func TestOutage(t *testing.T) {
 		} else {
 			w.isp = false
 		}
-		w.run(time.Duration(15+w.rng.IntN(600)*w.rng.IntN(7)) * time.Second)
+		w.run(time.Duration(15+w.rng.IntN(300)*w.rng.IntN(5)) * time.Second)
 		for _, c := range w.since(at) {
 			if c.exit != "" {
 				fail(t, w, seed, "carried by %s during the outage", c.exit)

@@ -23,10 +23,10 @@ type world struct {
 	next    time.Duration // tick
 	sent    time.Duration // the LAN's last step
 
-	ticks, notes, switches int
-	probes                 map[string][]time.Duration
-	carriers               []change
-	story                  []string
+	ticks, notes int
+	probes       map[string][]time.Duration
+	carriers     []change
+	story        []string
 }
 
 type server struct {

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/lanseal/lanseal/agent/lab"
 )
@@ -101,8 +104,8 @@ func (w *walk) lay(ctx context.Context, f Scenario) error {
 		w.broken[f.Breaks] = true
 	}
 	err := f.Fault(ctx, w.Env)
-	if err != nil && strings.Contains(err.Error(), "Link not found") || errors.Is(err, errNoChild) {
-		err = nil // there is nothing to break just now
+	if raced(err) {
+		err = nil
 	}
 	if err != nil {
 		return fmt.Errorf("laying %s: %w", f.Name, err)
@@ -125,6 +128,17 @@ func (w *walk) undo(ctx context.Context, i int) error {
 		return fmt.Errorf("taking %s back: %w", f.Name, err)
 	}
 	return w.sendOne(ctx)
+}
+
+// raced says that there was nothing to break just now: another fault was there
+// before, or the agent was mending it at the same moment.
+func raced(err error) bool {
+	if err == nil || errors.Is(err, errNoChild) || errors.Is(err, unix.ESRCH) || errors.Is(err, os.ErrProcessDone) {
+		return true
+	}
+	return slices.ContainsFunc([]string{"Link not found", "RTNETLINK answers: No such"}, func(s string) bool {
+		return strings.Contains(err.Error(), s)
+	})
 }
 
 // away says that the agent is dead or stopped.

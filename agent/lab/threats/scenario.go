@@ -172,7 +172,7 @@ func Two(*lab.Lab) lab.AgentConfig { return lab.AgentConfig{} }
 func All() []Scenario {
 	var all []Scenario
 	for _, part := range [][]Scenario{
-		ordinary(), tunnelFaults(), agentFaults(), firewallFaults(), routingFaults(), uplinkFaults(), attacks(),
+		ordinary(), tunnelFaults(), agentFaults(), firewallFaults(), routingFaults(), uplinkFaults(), healthFaults(), attacks(),
 		flows(), configurations(), strangers(), questions(), families(), thirdNet(),
 	} {
 		all = append(all, part...)

@@ -31,6 +31,8 @@ func TestD5(t *testing.T) { threat(t, "D5") }
 func TestD6(t *testing.T) { threat(t, "D6") }
 func TestD7(t *testing.T) { threat(t, "D7") }
 
+func TestC3(t *testing.T) { threat(t, "C3") }
+
 func TestV1(t *testing.T) { threat(t, "V1") }
 func TestV2(t *testing.T) { threat(t, "V2") }
 func TestV3(t *testing.T) { threat(t, "V3") }

@@ -11,12 +11,14 @@ import (
 	"github.com/lanseal/lanseal/agent/lab"
 	"github.com/lanseal/lanseal/agent/lab/bench"
 	"github.com/lanseal/lanseal/agent/lab/demo"
+	"github.com/lanseal/lanseal/agent/lab/torture"
 )
 
 const help = `usage: lanseal-lab COMMAND [flags]
 
   demo    shows lanseal, breaks it in every way, counts what leaks (--help)
   bench   measures lanseal, and what is used in its place (--help)
+  torture lays random faults for thousands of steps (--help)
   up      builds the lab alone and says how to enter it (--help)
   clean   ends kept labs, removes what crashed ones left
 `
@@ -32,6 +34,8 @@ func main() {
 		os.Exit(demo.Main(args))
 	case "bench":
 		os.Exit(bench.Main(args))
+	case "torture":
+		os.Exit(torture.Main(args))
 	case "clean":
 		os.Exit(demo.Clean())
 	case "up":
