@@ -22,11 +22,11 @@ RACE := $(shell command -v gcc >/dev/null && [ -e /usr/include/stdlib.h ] && ech
 # What is run by the agent, the lab and their tests, and whose package it is.
 NEED_LAB := nft:nftables ip:iproute2 dnsmasq:dnsmasq-base
 NEED_TEST := $(NEED_LAB) iptables:iptables ipset:ipset unshare:util-linux xz:xz-utils
-NEED_LINT := shellcheck:shellcheck shfmt:shfmt
+NEED_LINT := shellcheck:shellcheck shfmt:shfmt node:nodejs npm:npm
 NEED_RACE := gcc:gcc,libc6-dev
 
 .DEFAULT_GOAL := build
-.PHONY: build lab demo test test-unit test-lab race fuzz lint lint-go lint-shell tools cross packages clean help
+.PHONY: build lab demo test test-unit test-lab race fuzz lint lint-go lint-shell lint-js tools cross packages clean help
 
 build: ## builds bin/lanseal for this machine, static
 	@echo "== building bin/lanseal"
@@ -46,7 +46,7 @@ test: export LANSEAL_LAB := require
 test: ## runs every test and check, in under 15 minutes
 	@.ci/root.sh "make test" "network namespaces" "make test-unit"
 	@.ci/need.sh "make test" $(NEED_TEST) $(NEED_LINT)
-	@$(MAKE) --no-print-directory lint-go lint-shell build
+	@$(MAKE) --no-print-directory lint-go lint-shell lint-js build
 	@$(MAKE) --no-print-directory fuzz
 	@status=0; \
 		echo "== tests without the lab$(if $(RACE), with the race detector)"; \
@@ -74,9 +74,9 @@ race: ## runs the tests without the lab under the race detector
 fuzz: ## fuzzes every parser for FUZZTIME each
 	@.ci/fuzz.sh $(FUZZTIME)
 
-lint: ## gofmt, vet, staticcheck, shellcheck, shfmt
+lint: ## gofmt, vet, staticcheck, shellcheck, shfmt, eslint and LuCI's pages
 	@.ci/need.sh "make lint" $(NEED_LINT)
-	@$(MAKE) --no-print-directory lint-go lint-shell
+	@$(MAKE) --no-print-directory lint-go lint-shell lint-js
 
 lint-go:
 	@echo "== gofmt, vet, staticcheck"
@@ -89,6 +89,9 @@ lint-go:
 lint-shell:
 	@echo "== shellcheck, shfmt"
 	@.ci/lint-shell.sh
+
+lint-js:
+	@.ci/lint-js.sh
 
 tools: ## installs what test, demo and lint run
 	@.ci/need.sh "make tools" $(NEED_TEST) $(NEED_LINT) $(NEED_RACE)

@@ -107,6 +107,15 @@ const ViaMenu = form.ListValue.extend({
 	}
 });
 
+// Choice is a menu whose default is not written where nothing was chosen.
+const Choice = form.ListValue.extend({
+	load: function(section_id) {
+		return Promise.resolve(this.super('load', [ section_id ])).then(L.bind(function(value) {
+			return value != null ? value : this.default;
+		}, this));
+	}
+});
+
 // Grid is a table of sections whose names the agent accepts.
 const Grid = form.GridSection.extend({
 	handleAdd: function(ev, name) {
@@ -133,6 +142,7 @@ const Grid = form.GridSection.extend({
 });
 
 return baseclass.extend({
+	Choice: Choice,
 	Grid: Grid,
 	ViaList: ViaList,
 	ViaMenu: ViaMenu,
@@ -168,7 +178,7 @@ return baseclass.extend({
 		if (parseInt(value.substring(0, 2), 16) % 2 == 1)
 			return _('This is a group’s MAC address: no device sends from it.');
 
-		return /[1-9a-fA-F]/.test(value) || _('No device sends from this address.');
+		return (/[1-9a-fA-F]/).test(value) || _('No device sends from this address.');
 	},
 
 	port: function(section_id, value) {
@@ -203,7 +213,7 @@ return baseclass.extend({
 	},
 
 	network: function(section_id, value) {
-		return !value || /^[A-Za-z0-9_.-]{1,64}$/.test(value) || _('This is no name of a network, like lan.');
+		return !value || (/^[A-Za-z0-9_.-]{1,64}$/).test(value) || _('This is no name of a network, like lan.');
 	},
 
 	device: function(section_id, value) {

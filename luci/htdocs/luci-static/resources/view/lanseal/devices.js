@@ -8,33 +8,32 @@
 'require lanseal.api as api';
 'require lanseal.fields as fields';
 
-// known is who is on the LAN: what the agent sees, with the names of leases;
-// without an agent, the leases and neighbours alone.
-function known(answer, hints) {
-	const seen = {};
-
-	Object.keys(hints || {}).forEach(function(mac) {
+// hosts are the leases and neighbours that the router knows, on any network.
+function hosts(hints) {
+	return Object.keys(hints || {}).sort().map(function(mac) {
 		const h = hints[mac];
 
-		seen[mac.toLowerCase()] = {
-			mac: mac.toLowerCase(),
-			name: h.name || '',
-			ips: L.toArray(h.ipaddrs || h.ipv4)
-		};
+		return { mac: mac.toLowerCase(), name: h.name || '', ips: L.toArray(h.ipaddrs || h.ipv4) };
 	});
+}
 
-	(answer.devices || []).forEach(function(d) {
-		const mac = String(d.mac || '').toLowerCase(), old = seen[mac] || { mac: mac, name: '', ips: [] };
+// present are the devices on the LAN as the agent sees them, with the names of
+// leases.
+function present(devices, hints) {
+	const leases = {};
 
-		seen[mac || d.name] = {
+	hosts(hints).forEach(function(h) { leases[h.mac] = h; });
+
+	return devices.map(function(d) {
+		const mac = String(d.mac || '').toLowerCase(), lease = leases[mac] || { name: '', ips: [] };
+
+		return {
 			mac: mac,
-			name: d.label || d.name || d.hostname || old.name,
-			ips: L.toArray(d.ips).length ? L.toArray(d.ips) : old.ips,
+			name: d.label || d.name || d.hostname || lease.name,
+			ips: L.toArray(d.ips).length ? L.toArray(d.ips) : lease.ips,
 			exit: d.exit
 		};
 	});
-
-	return Object.keys(seen).sort().map(function(key) { return seen[key]; });
 }
 
 // way says where a device goes now, or which way it is to go.
@@ -96,18 +95,19 @@ return view.extend({
 			_('Exits in order of preference; the next is taken while the one before is down, and the device is blocked while all are. Empty: as the LAN.'));
 		o.modalonly = true;
 
-		const head = E('div', {}, [ api.headline(data[0]) ]), live = E('div', {}, this.renderLive(s, data[1], data[2]));
+		return m.render().then(L.bind(function(nodes) {
+			const head = E('div', {}, [ api.headline(data[0]) ]);
+			const live = E('div', { 'class': 'cbi-section' }, this.renderLive(s, data[1], data[2]));
 
-		poll.add(L.bind(function() {
-			return Promise.all([ api.status(), api.devices(), api.hints() ]).then(L.bind(function(data) {
-				dom.content(head, [ api.headline(data[0]) ]);
-				dom.content(live, this.renderLive(s, data[1], data[2]));
-			}, this));
-		}, this), 5);
+			poll.add(L.bind(function() {
+				return Promise.all([ api.status(), api.devices(), api.hints() ]).then(L.bind(function(data) {
+					dom.content(head, [ api.headline(data[0]) ]);
+					dom.content(live, this.renderLive(s, data[1], data[2]));
+				}, this));
+			}, this), 5);
 
-		return m.render().then(function(nodes) {
-			return E('div', {}, [ head, nodes, E('div', { 'class': 'cbi-section' }, [ E('h3', {}, [ _('On the LAN now') ]), live ]) ]);
-		});
+			return E('div', {}, [ head, nodes, live ]);
+		}, this));
 	},
 
 	// list shows a list in a cell of the table, one value a line.
@@ -120,7 +120,7 @@ return view.extend({
 	},
 
 	offerHosts: function(o, hints) {
-		known({}, hints).forEach(function(d) {
+		hosts(hints).forEach(function(d) {
 			const who = d.name || d.ips[0];
 
 			o.value(d.mac, who ? '%s (%s)'.format(d.mac, who) : d.mac);
@@ -128,9 +128,12 @@ return view.extend({
 	},
 
 	renderLive: function(s, answer, hints) {
+		const list = answer.devices ? present(answer.devices, hints) : hosts(hints);
+
 		return [
+			E('h3', {}, [ answer.devices ? _('On the LAN now') : _('Known to the router') ]),
 			api.table([ _('Name'), _('MAC address'), _('IP address'), _('Goes by'), '' ],
-				known(answer, hints).map(L.bind(function(d) {
+				list.map(L.bind(function(d) {
 					const r = rule(d);
 
 					return [

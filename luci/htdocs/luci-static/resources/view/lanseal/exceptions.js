@@ -38,7 +38,7 @@ return view.extend({
 		o.datatype = 'or(cidr,ipaddr("nomask"))';
 		o.textvalue = this.list('dest', '–');
 
-		o = s.option(form.ListValue, 'proto', _('Protocol'));
+		o = s.option(fields.Choice, 'proto', _('Protocol'));
 		o.value('any', _('any'));
 		o.value('tcp', 'TCP');
 		o.value('udp', 'UDP');

@@ -32,21 +32,21 @@ return view.extend({
 		o.default = '1';
 		o.rmempty = false;
 
-		o = s.taboption('general', form.ListValue, 'ipv6', _('IPv6'));
-		o.value('auto', _('through tunnels that carry it, otherwise refused'));
+		o = s.taboption('general', fields.Choice, 'ipv6', _('IPv6'), _('Refused at once where no tunnel carries it, so that clients fall back to IPv4.'));
+		o.value('auto', _('through the tunnel'));
 		o.value('block', _('always refused'));
 		o.default = 'auto';
 
-		o = s.taboption('general', form.ListValue, 'router_traffic', _('The router’s own traffic'),
+		o = s.taboption('general', fields.Choice, 'router_traffic', _('The router’s own traffic'),
 			_('Updates, time and names that the router itself asks for.'));
 		o.value('tunnel', _('through the tunnel'));
 		o.value('wan', _('by the WAN'));
 		o.default = 'tunnel';
 
-		o = s.taboption('dns', form.ListValue, 'dns', _('DNS'), _('Who answers the LAN’s questions on port 53, whoever they are addressed to.'));
-		o.value('tunnel', _('the resolvers of the tunnel in use'));
-		o.value('custom', _('the resolvers below, through the tunnel'));
-		o.value('off', _('whom each device asks'));
+		o = s.taboption('dns', fields.Choice, 'dns', _('DNS'), _('Who answers the LAN’s questions on port 53, whoever they are addressed to; always through the tunnel.'));
+		o.value('tunnel', _('the tunnel’s resolvers'));
+		o.value('custom', _('the resolvers below'));
+		o.value('off', _('not touched'));
 		o.default = 'tunnel';
 
 		o = s.taboption('dns', form.DynamicList, 'resolver', _('Resolvers'));
@@ -77,7 +77,7 @@ return view.extend({
 		o = s.taboption('networks', form.DynamicList, 'wan_device', _('Uplink devices'), _('Kernel devices, besides the networks above.'));
 		o.validate = fields.device;
 
-		o = s.taboption('advanced', form.ListValue, 'firewall', _('Firewall'));
+		o = s.taboption('advanced', fields.Choice, 'firewall', _('Firewall'));
 		o.value('auto', _('automatic'));
 		o.value('nft', 'nftables');
 		o.value('iptables', 'iptables');
@@ -90,7 +90,7 @@ return view.extend({
 		o.validate = fields.listen;
 		o.depends('webui', '1');
 
-		o = s.taboption('advanced', form.ListValue, 'log_level', _('Log level'));
+		o = s.taboption('advanced', fields.Choice, 'log_level', _('Log level'));
 		[ 'debug', 'info', 'warn', 'error' ].forEach(function(level) { o.value(level); });
 		o.default = 'info';
 

@@ -12,7 +12,7 @@ const mostSent = 60000; // bytes: uhttpd takes 64 KiB, with all that is round it
 
 return view.extend({
 	load: function() {
-		return Promise.all([ api.status(), uci.load('lanseal') ]);
+		return Promise.all([ api.status(), api.tunnels(), uci.load('lanseal') ]);
 	},
 
 	render: function(data) {
@@ -36,7 +36,7 @@ return view.extend({
 		o.datatype = 'maxlength(128)';
 		o.textvalue = function(section_id) { return [ uci.get('lanseal', section_id, 'label') || section_id ]; };
 
-		o = s.option(form.ListValue, 'type', _('Type'));
+		o = s.option(fields.Choice, 'type', _('Type'));
 		o.value('wireguard', 'WireGuard');
 		o.value('openvpn', 'OpenVPN');
 		o.value('device', _('device'));
@@ -90,8 +90,19 @@ return view.extend({
 		}, this), 5);
 
 		return m.render().then(L.bind(function(nodes) {
-			return E('div', {}, [ head, nodes, m.readonly ? '' : this.renderImport(m) ]);
+			return E('div', {}, [ head, this.renderWarnings(data[1]), nodes, m.readonly ? '' : this.renderImport(m) ]);
 		}, this));
+	},
+
+	// renderWarnings is what the agent found strange in the tunnels' files.
+	renderWarnings: function(answer) {
+		const lines = [];
+
+		(answer.tunnels || []).forEach(function(t) {
+			(t.warnings || []).forEach(function(w) { lines.push('%s: %s'.format(t.name, w)); });
+		});
+
+		return lines.length ? api.verdict('warning', _('Worth a look'), lines) : '';
 	},
 
 	renderCell: function(st, name) {
@@ -121,7 +132,7 @@ return view.extend({
 			'placeholder': _('made from the file’s name')
 		});
 		const text = E('textarea', {
-			'class': 'cbi-input-textarea', 'rows': '8', 'style': 'width:100%; font-family:monospace', 'spellcheck': 'false', 'autocomplete': 'off',
+			'class': 'cbi-input-textarea', 'rows': '8', 'style': 'width:100%; margin:.5em 0; font-family:monospace', 'spellcheck': 'false', 'autocomplete': 'off',
 			'placeholder': _('Drop the provider’s file here, or paste it.'),
 			'aria-label': _('Contents of the file'),
 			'dragover': function(ev) { ev.preventDefault(); },
