@@ -153,7 +153,7 @@ return view.extend({
 	},
 
 	handleAssign: function(s, device, ev) {
-		s.preset = { label: device.name || device.mac, mac: [ device.mac ] };
+		s.preset = device.name ? { label: device.name, mac: [ device.mac ] } : { mac: [ device.mac ] };
 
 		return s.handleAdd(ev, fields.freeName(device.name || 'device'));
 	}
