@@ -5,9 +5,11 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -60,7 +62,7 @@ func (p pluginCalls) call(method, request string) map[string]any {
 	return v
 }
 
-func TestPluginMethodsAreThoseOfTheACL(t *testing.T) {
+func TestP2PluginMethodsAreThoseOfTheACL(t *testing.T) {
 	var out bytes.Buffer
 	if status := pluginMain(t.Context(), globals{stdout: &out}, []string{"list"}); status != 0 {
 		t.Fatalf("list: exit status %d", status)
@@ -167,7 +169,7 @@ func TestPluginWithoutAgent(t *testing.T) {
 }
 
 // rpcd's side of the protocol, with the real binary, by its link, and the agent.
-func TestPluginInTheLab(t *testing.T) {
+func TestP2PluginInTheLab(t *testing.T) {
 	l := lab.ForTest(t, lab.Options{Lanseal: product(t)})
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
@@ -267,5 +269,68 @@ func TestPluginInTheLab(t *testing.T) {
 		if got := ask("{}", "status"); got["state"] != "open" {
 			t.Errorf("without the lock's %s rule: %v", family, got)
 		}
+	}
+}
+
+// LuCI takes back what it applied when the browser loses the router: no change
+// of lanseal's switches may cut the way from the LAN to the router.
+func TestP2SwitchesKeepTheRouterReachable(t *testing.T) {
+	l := lab.ForTest(t, lab.Options{Lanseal: product(t)})
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	at := netip.MustParseAddrPort("192.168.1.1:8080")
+	if err := l.Router.ListenTCP(at, func(c net.Conn) { _, _ = io.Copy(c, c) }); err != nil {
+		t.Fatal(err)
+	}
+	a, err := l.StartAgent(lab.AgentConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.WaitState(ctx, "protected"); err != nil {
+		t.Fatal(err)
+	}
+	old, err := l.TV.Dial(at, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer old.Close()
+	before, err := os.ReadFile(a.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range []struct{ option, state string }{
+		{"option killswitch '0'", "protected"}, {"option killswitch '1'", "protected"},
+		{"option router_traffic 'wan'", "protected"}, {"list via 'block'\n\toption enabled '1'", "sealed"},
+		{"option killswitch '0'\n\toption enabled '0'", "open"}, {"option enabled '1'", "protected"},
+		{"option nonsense '1'", "protected"}, {"option enabled '1'", "protected"},
+	} {
+		uci := strings.Replace(string(before), "option enabled '1'", change.option, 1)
+		if strings.HasPrefix(change.option, "list via") {
+			uci = strings.ReplaceAll(strings.ReplaceAll(uci, "\tlist via 'se'\n", ""), "\tlist via 'no'\n", "")
+		}
+		if err := a.WriteConfig(uci); err != nil {
+			t.Fatal(err)
+		}
+		if err := call(ctx, a.Socket, "POST", "/api/v1/reload", nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.WaitState(ctx, change.state); err != nil {
+			t.Fatalf("%s: %v", change.option, err)
+		}
+		fresh, err := l.TV.Dial(at, time.Second)
+		if err != nil {
+			t.Fatalf("%s: the router cannot be reached: %v", change.option, err)
+		}
+		for name, c := range map[string]lab.Conn{"a new": fresh, "the old": old} {
+			buf := make([]byte, 4)
+			_ = c.SetDeadline(time.Now().Add(2 * time.Second))
+			if _, err := c.Write([]byte("ping")); err != nil {
+				t.Fatalf("%s: %s connection to the router is cut: %v", change.option, name, err)
+			}
+			if _, err := io.ReadFull(c, buf); err != nil {
+				t.Fatalf("%s: %s connection to the router is cut: %v", change.option, name, err)
+			}
+		}
+		fresh.Close()
 	}
 }

@@ -148,6 +148,16 @@ return baseclass.extend({
 		return isNaN(seconds) ? '–' : _('%t ago').format(Math.max(seconds, 0));
 	},
 
+	// pairs is a table of names and what they stand for.
+	pairs: function(rows) {
+		return E('table', { 'class': 'table' }, rows.map(function(row) {
+			return E('tr', { 'class': 'tr' }, [
+				E('td', { 'class': 'td left', 'width': '33%' }, [ row[0] ]),
+				E('td', { 'class': 'td left' }, [ row[1] ])
+			]);
+		}));
+	},
+
 	// table is one of LuCI's own tables; rows are arrays of texts and nodes.
 	table: function(titles, rows, empty) {
 		const table = E('table', { 'class': 'table cbi-section-table' }, [

@@ -65,7 +65,8 @@ return view.extend({
 	render: function(data) {
 		const m = new form.Map('lanseal', _('Devices'),
 			_('Which way each device goes. A device without a rule goes as the whole LAN does: by the exits in order of preference.'));
-		const s = m.section(fields.Grid, 'device', _('Rules for single devices'));
+		const s = m.section(fields.Grid, 'device', _('Rules for single devices'),
+			_('A rule has a short name, like tv. The list below makes one with a click.'));
 		let o;
 
 		s.addremove = true;

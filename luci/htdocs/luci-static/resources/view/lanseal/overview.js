@@ -81,7 +81,7 @@ return view.extend({
 			]),
 			E('div', { 'class': 'cbi-section' }, [
 				E('h3', {}, [ _('Seal') ]),
-				api.table([ _('What'), _('Now') ], [
+				api.pairs([
 					[ _('Kill switch'), st.killswitch ? _('on') : _('off') ],
 					[ _('Routing lock'), holds(locks.routing) ],
 					[ _('Firewall lock'), '%s (%s)'.format(holds(locks.firewall), st.firewall || '–') ],
@@ -89,7 +89,7 @@ return view.extend({
 					[ _('Repairs'), String(st.healed || 0) ],
 					[ _('In this state since'), api.time(st.since) ],
 					[ _('Version'), st.version ]
-				], '')
+				])
 			])
 		];
 	},

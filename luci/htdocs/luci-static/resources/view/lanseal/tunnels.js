@@ -21,7 +21,7 @@ return view.extend({
 		let s, o;
 
 		s = m.section(fields.Grid, 'tunnel', _('Exits'),
-			_('Drag them into the order in which devices without a rule use them.'));
+			_('Drag them into the order in which devices without a rule use them. A tunnel from a file is added below; by name, one whose file or device is on the router already.'));
 		s.addremove = true;
 		s.sortable = true;
 		s.nodescriptions = true;
@@ -165,7 +165,7 @@ return view.extend({
 				E('label', { 'class': 'cbi-value-title', 'for': 'lanseal-import-name' }, [ _('Name of the exit') ]),
 				E('div', { 'class': 'cbi-value-field' }, [ name ])
 			]),
-			E('div', { 'class': 'right' }, [
+			E('div', { 'class': 'right', 'style': 'margin-bottom:1em' }, [
 				E('button', {
 					'class': 'btn cbi-button cbi-button-add important',
 					'click': ui.createHandlerFn(this, 'handleImport', m)

@@ -27,11 +27,6 @@ return baseclass.extend({
 		if (st.blocked)
 			rows.push([ _('Refused'), _('%d packets, %1024.1mB').format(st.blocked.packets || 0, st.blocked.bytes || 0) ]);
 
-		return E('table', { 'class': 'table' }, rows.map(function(row) {
-			return E('tr', { 'class': 'tr' }, [
-				E('td', { 'class': 'td left', 'width': '33%' }, [ row[0] ]),
-				E('td', { 'class': 'td left' }, [ row[1] ])
-			]);
-		}));
+		return api.pairs(rows);
 	}
 });
