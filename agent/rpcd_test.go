@@ -254,6 +254,10 @@ func TestP2PluginInTheLab(t *testing.T) {
 		t.Fatalf("%d keys looked for: the test is blind", keys)
 	}
 
+	if got := ask("{}", "verify"); got["ok"] != true {
+		t.Errorf("verify: %v", got)
+	}
+
 	// Dead, the agent has sealed the LAN; without its rules nobody has.
 	a.Kill9()
 	if err := a.Process().Wait(ctx); err == nil {
@@ -269,6 +273,9 @@ func TestP2PluginInTheLab(t *testing.T) {
 		if got := ask("{}", "status"); got["state"] != "open" {
 			t.Errorf("without the lock's %s rule: %v", family, got)
 		}
+	}
+	if got := ask("{}", "verify"); got["ok"] != false {
+		t.Errorf("verify, without an agent and half of its rules: %v", got)
 	}
 }
 

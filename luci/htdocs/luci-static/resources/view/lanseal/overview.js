@@ -15,7 +15,7 @@ return view.extend({
 	},
 
 	render: function(data) {
-		const live = E('div', {}, this.renderLive(data[0])), result = E('div');
+		const live = E('div', {}, this.renderLive(data[0])), result = E('div', { 'style': 'margin:1em 0' });
 
 		this.showLeaks(result, data[1]);
 
