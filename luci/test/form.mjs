@@ -192,6 +192,13 @@ class ListValue extends Value {
 		return this.keylist.includes(value) || value === '' ? super.problem(sid) : `${value} is no choice`;
 	}
 
+	render(sid) {
+		if (!this.keylist)
+			throw new Error(`${this.option}: a menu without choices is an error in LuCI`);
+
+		return super.render(sid);
+	}
+
 	// A menu has something chosen, its first entry if nothing else.
 	formvalue(sid) {
 		return super.formvalue(sid) ?? this.keylist[0];
@@ -290,9 +297,18 @@ class GridSection extends Section {
 	handleAdd(ev, name) {
 		this.map.uci.add(this.map.config, this.type, name);
 		this.addModalOptions(this, name, ev);
-		this.__opened = name;
 
-		return Promise.resolve();
+		return this.openDialogue(name);
+	}
+
+	// openDialogue shows one section alone, with all but what is the table's.
+	async openDialogue(sid) {
+		const shown = this.children.filter((o) => o.modalonly !== false);
+
+		for (const o of shown)
+			await o.fetch(sid);
+
+		return E('div', {}, shown.map((o) => o.render(sid)));
 	}
 
 	addModalOptions() {}
@@ -353,7 +369,7 @@ export function formFor(uci) {
 				super(uci, ...args);
 			}
 		},
-		NamedSection, GridSection, Value, Flag, ListValue, DynamicList, MultiValue: class MultiValue extends DynamicList {}, DummyValue, Button
+		NamedSection, GridSection, Value, Flag, ListValue, DynamicList, DummyValue, Button
 	});
 }
 

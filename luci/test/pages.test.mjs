@@ -228,6 +228,32 @@ test('tunnels: dragged into order, asked for a sign of life, and wrong orders re
 	assert.deepEqual(l.uci.changes, [ [ 'set', 'lanseal', 'main', 'via', [ 'no', 'se' ] ] ]);
 });
 
+test('what is new opens its dialogue, on a router where nothing is configured yet', async () => {
+	for (const [ name, at, type ] of [ [ 'devices', 0, 'device' ], [ 'tunnels', 0, 'tunnel' ], [ 'exceptions', 0, 'exception' ] ]) {
+		const l = luci({ sections: [ { '.name': 'main', '.type': 'lanseal', enabled: '0' } ] });
+
+		await l.open(`view.lanseal.${name}`);
+		await l.uci.maps[0].children[at].handleAdd({}, 'fresh');
+		assert.deepEqual(l.uci.changes, [ [ 'add', type, 'fresh' ] ]);
+	}
+
+	for (const name of pages)
+		await luci({ sections: [] }).open(name);
+});
+
+test('exceptions: for devices that are there, to somewhere', async () => {
+	const l = luci();
+
+	await l.open('view.lanseal.exceptions');
+
+	const option = (name) => l.uci.maps[0].children[0].children.find((o) => o.option == name);
+
+	assert.equal(option('device').validate('iptv', 'tv'), true);
+	assert.match(option('device').validate('iptv', 'radio'), /no device named radio/);
+	await l.uci.maps[0].children[0].handleAdd({}, 'empty');
+	await assert.rejects(option('dest').parse('empty'), /must not be empty/);
+});
+
 test('settings: the kill switch is written as it is meant', async () => {
 	const l = luci();
 

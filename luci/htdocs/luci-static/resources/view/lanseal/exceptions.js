@@ -27,10 +27,15 @@ return view.extend({
 		o.datatype = 'maxlength(128)';
 		o.textvalue = function(section_id) { return [ uci.get('lanseal', section_id, 'label') || section_id ]; };
 
-		o = s.option(form.MultiValue, 'device', _('Devices'), _('None: every device.'));
+		o = s.option(form.DynamicList, 'device', _('Devices'), _('Devices that have a rule. None: every device.'));
 		uci.sections('lanseal', 'device').forEach(function(d) {
 			o.value(d['.name'], d.label || d['.name']);
 		});
+		o.validate = function(section_id, value) {
+			const known = !value || uci.sections('lanseal', 'device').some(function(d) { return d['.name'] == value; });
+
+			return known || _('There is no device named %s.').format(value);
+		};
 		o.textvalue = this.list('device', _('every device'));
 
 		o = s.option(form.DynamicList, 'dest', _('To'), _('At least one network, like 198.51.100.0/24.'));
