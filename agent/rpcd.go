@@ -179,7 +179,7 @@ func answerCall(ctx context.Context, g globals, m pluginMethod) any {
 	var no refusal
 	switch {
 	case errors.Is(err, errNoAgent):
-		return failure{Error: err.Error(), State: withoutAgent(g)}
+		return failure{Error: "no agent is running: nobody watches the exits or repairs the locks", State: withoutAgent(g)}
 	case errors.Is(err, context.DeadlineExceeded):
 		return failure{Error: fmt.Sprintf("the agent did not answer within %s; look again later", pluginLimit)}
 	case errors.As(err, &no) && no.Status == http.StatusNotFound && no.Text == "":

@@ -38,6 +38,12 @@ for (const [ form, transform ] of Object.entries(forms)) {
 				await l.tick();
 				assert.match(node.textContent, /Sealed|Unknown|Open|Protected|does not know|Access denied|no answer/, `${name}, ${how}`);
 
+				if (name != tile && how == 'no agent')
+					assert.match(node.textContent, /SealedNothing leaves the LAN beside the tunnels\..*no agent is running/, name);
+
+				if (name != tile && how == 'kill switch off')
+					assert.equal(node.all((e) => e.hasClass('alert-message'))[0].attributes['class'], 'alert-message warning', name);
+
 				if (name != tile && how == 'not valid')
 					assert.ok(node.textContent.includes(hostile), `${name} does not say what is wrong`);
 			}

@@ -85,6 +85,11 @@ return baseclass.extend({
 	// headline says the state of the whole, and why, at the top of each page.
 	headline: function(st) {
 		const w = words(st.state), lines = [];
+		let css = w[0], means = w[2];
+
+		// Without an agent the locks can be seen in the kernel, the exits cannot.
+		if (st.version == null && st.state == 'sealed')
+			means = _('Nothing leaves the LAN beside the tunnels.');
 
 		if (st.error && !st.state)
 			return this.problem(st.error);
@@ -94,8 +99,10 @@ return baseclass.extend({
 				lines.push(E('p', {}, [ why ]));
 		});
 
-		if (st.killswitch === false && st.state != 'open')
+		if (st.killswitch === false && st.state != 'open') {
+			css = 'warning';
 			lines.push(E('p', {}, [ _('The kill switch is off: without a working exit, devices fall back to the WAN.') ]));
+		}
 
 		if (st.config && st.config.valid === false) {
 			lines.push(E('p', {}, [ _('The configuration is not valid and not in force:') ]));
@@ -104,9 +111,9 @@ return baseclass.extend({
 			})));
 		}
 
-		return E('div', { 'class': 'alert-message ' + w[0] }, [
+		return E('div', { 'class': 'alert-message ' + css }, [
 			E('h4', {}, [ w[1] ]),
-			E('p', {}, [ w[2] ])
+			E('p', {}, [ means ])
 		].concat(lines));
 	},
 
