@@ -340,4 +340,12 @@ func TestP2SwitchesKeepTheRouterReachable(t *testing.T) {
 		}
 		fresh.Close()
 	}
+	// A way that is cut would have been seen.
+	if err := l.Router.NFT("table inet cut { chain input { type filter hook input priority 0; iifname br-lan tcp dport 8080 drop; }; }\n"); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := l.TV.Dial(at, 300*time.Millisecond); err == nil {
+		c.Close()
+		t.Error("the control is blind: the router is reached through a firewall that drops")
+	}
 }
