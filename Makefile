@@ -26,13 +26,13 @@ RACE := $(shell command -v gcc >/dev/null && [ -e /usr/include/stdlib.h ] && ech
 NEED_LAB := nft:nftables ip:iproute2 dnsmasq:dnsmasq-base
 NEED_TEST := $(NEED_LAB) iptables:iptables ipset:ipset unshare:util-linux xz:xz-utils busybox:busybox
 NEED_BENCH := $(NEED_LAB) iptables:iptables ping:iputils-ping conntrack:conntrack keepalived:keepalived
-NEED_LINT := shellcheck:shellcheck shfmt:shfmt
+NEED_LINT := shellcheck:shellcheck shfmt:shfmt node:nodejs npm:npm
 NEED_RACE := gcc:gcc,libc6-dev
 NEED_VM := $(NEED_LAB) qemu-system-x86_64:qemu-system-x86 qemu-system-mips:qemu-system-mips depmod:kmod \
 	mips-linux-gnu-gcc:gcc-mips-linux-gnu,libc6-dev-mips-cross gcc:gcc,libc6-dev flex:flex bison:bison bc:bc xz:xz-utils bzip2:bzip2
 
 .DEFAULT_GOAL := build
-.PHONY: build lab demo bench test test-unit test-lab race fuzz torture lint lint-go lint-shell tools cross packages vm vm-kernels clean help
+.PHONY: build lab demo bench test test-unit test-lab race fuzz torture lint lint-go lint-shell lint-js tools cross packages vm vm-kernels clean help
 
 build: ## builds bin/lanseal for this machine, static
 	@echo "== building bin/lanseal"
@@ -64,7 +64,7 @@ test: export LANSEAL_LAB := require
 test: ## runs every test and check, in under 15 minutes
 	@.ci/root.sh "make test" "network namespaces" "make test-unit"
 	@.ci/need.sh "make test" $(NEED_TEST) $(NEED_LINT)
-	@$(MAKE) --no-print-directory lint-go lint-shell build
+	@$(MAKE) --no-print-directory lint-go lint-shell lint-js build
 	@$(MAKE) --no-print-directory fuzz
 	@status=0; \
 		echo "== tests without the lab$(if $(RACE), with the race detector)"; \
@@ -92,9 +92,9 @@ race: ## runs the tests without the lab under the race detector
 fuzz: ## fuzzes every parser for FUZZTIME each
 	@.ci/fuzz.sh $(FUZZTIME)
 
-lint: ## gofmt, vet, staticcheck, shellcheck, shfmt
+lint: ## gofmt, vet, staticcheck, shellcheck, shfmt, eslint and LuCI's pages
 	@.ci/need.sh "make lint" $(NEED_LINT)
-	@$(MAKE) --no-print-directory lint-go lint-shell
+	@$(MAKE) --no-print-directory lint-go lint-shell lint-js
 
 lint-go:
 	@echo "== gofmt, vet, staticcheck"
@@ -107,6 +107,9 @@ lint-go:
 lint-shell:
 	@echo "== shellcheck, shfmt"
 	@.ci/lint-shell.sh
+
+lint-js:
+	@.ci/lint-js.sh
 
 tools: ## installs what test, demo and lint run
 	@.ci/need.sh "make tools" $(NEED_TEST) $(NEED_LINT) $(NEED_RACE)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -23,6 +24,7 @@ type globals struct {
 	config, socket, state, persist string
 	stdin                          io.Reader
 	stdout, stderr                 io.Writer
+	plugin                         bool // called by rpcd, see rpcd.go
 }
 
 // command is one subcommand: it returns the exit status, or an error, which is
@@ -64,7 +66,7 @@ func main() {
 	// nft, ip and iptables live in sbin, which an ordinary user's PATH may
 	// lack, and an init script's too.
 	os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")
-	g := globals{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr}
+	g := globals{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, plugin: filepath.Base(os.Args[0]) == pluginName}
 	os.Exit(dispatch(context.Background(), g, os.Args[1:]))
 }
 
@@ -87,6 +89,8 @@ func dispatch(ctx context.Context, g globals, args []string) int {
 	case *showVersion:
 		fmt.Fprintln(g.stdout, "lanseal", version)
 		return 0
+	case g.plugin:
+		return pluginMain(ctx, g, fs.Args())
 	case fs.NArg() == 0:
 		usage(g.stderr, fs)
 		return 2

@@ -128,6 +128,17 @@ func reply(w http.ResponseWriter, status int, v any) {
 // errNoAgent says what to do where the agent should answer.
 var errNoAgent = errors.New("no agent is running (start it with: lanseal run); what it sealed stays sealed")
 
+// refusal is an answer of the agent that says why not.
+type refusal struct {
+	Status int    `json:"-"`
+	Text   string `json:"error"`
+	Field  string `json:"field"` // of the request, if one is to blame
+}
+
+func (r refusal) Error() string {
+	return fmt.Sprintf("the agent answered %d %s: %s", r.Status, http.StatusText(r.Status), r.Text)
+}
+
 // call asks the agent over its socket.
 func call(ctx context.Context, socket, method, path string, body, answer any) error {
 	ctx, cancel := context.WithTimeout(ctx, requestLimit)
@@ -160,10 +171,10 @@ func call(ctx context.Context, socket, method, path string, body, answer any) er
 		return fmt.Errorf("asking the agent: %w", err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		var e struct{ Error string }
+	if resp.StatusCode/100 != 2 {
+		e := refusal{Status: resp.StatusCode}
 		_ = json.NewDecoder(resp.Body).Decode(&e)
-		return fmt.Errorf("the agent answered %s: %s", resp.Status, e.Error)
+		return e
 	}
 	if answer == nil {
 		return nil

@@ -18,6 +18,7 @@ type Imported struct {
 	Name     string // of the exit
 	Label    string
 	Type     string
+	Server   string   // the first peer's address and port, as the file has them
 	File     string   // the tunnel file that was written
 	Warnings []string // what the provider's file says and lanseal ignores
 }
@@ -48,12 +49,9 @@ func Recognise(content []byte) string {
 	return ""
 }
 
-// Import adds a tunnel from a provider's file. A name that can be an exit's is
-// taken as it is, and must be free; anything else, like a file's name, is a hint
-// from which a free name is made. The tunnel file becomes
-// tunnelDir/<name>.conf, 0600, and the section is added to the UCI file, which
-// is made (switched off) if there is none. On any error nothing is changed.
-func Import(configPath, tunnelDir, name string, content []byte) (Imported, error) {
+// Inspect says what Import would make of a file, but for the name and where the
+// file goes, and writes nothing.
+func Inspect(name string, content []byte) (Imported, error) {
 	if len(content) > maxFile {
 		return Imported{}, fmt.Errorf("importing a tunnel: the file is larger than %d bytes", maxFile)
 	}
@@ -64,14 +62,26 @@ func Import(configPath, tunnelDir, name string, content []byte) (Imported, error
 	case "":
 		return Imported{}, fmt.Errorf("importing %s: this is neither a wg-quick file (with [Interface] and [Peer]) nor an OpenVPN file", shownName)
 	}
-	_, warnings, err := ParseWGQuick(shownName, content)
+	wg, warnings, err := ParseWGQuick(shownName, content)
 	if err != nil {
 		return Imported{}, err
 	}
-	im := Imported{Type: TypeWireGuard, Warnings: warnings}
+	return Imported{Label: labelFromHint(name), Type: TypeWireGuard, Server: wg.Peers[0].Endpoint.String(), Warnings: warnings}, nil
+}
+
+// Import adds a tunnel from a provider's file. A name that can be an exit's is
+// taken as it is, and must be free; anything else, like a file's name, is a hint
+// from which a free name is made. The tunnel file becomes
+// tunnelDir/<name>.conf, 0600, and the section is added to the UCI file, which
+// is made (switched off) if there is none. On any error nothing is changed.
+func Import(configPath, tunnelDir, name string, content []byte) (Imported, error) {
+	im, err := Inspect(name, content)
+	if err != nil {
+		return Imported{}, err
+	}
 	dir, err := filepath.Abs(tunnelDir)
 	if err != nil {
-		return Imported{}, fmt.Errorf("importing %s: %w", shownName, err)
+		return Imported{}, fmt.Errorf("importing a tunnel: %w", err)
 	}
 	var undo []func()
 	err = edit(configPath, true, func(f *File) error {
@@ -82,7 +92,6 @@ func Import(configPath, tunnelDir, name string, content []byte) (Imported, error
 		if im.Name, err = freeName(f, dir, name); err != nil {
 			return err
 		}
-		im.Label = labelFromHint(name)
 		im.File = filepath.Join(dir, im.Name+".conf")
 		if undo, err = writeTunnel(dir, im.File, content); err != nil {
 			return err

@@ -48,7 +48,7 @@ func TestImportIntoNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := filepath.Join(tunnels, "mullvad_se_s.conf")
-	want := Imported{Name: "mullvad_se_s", Label: "Mullvad SE Stockholm", Type: "wireguard", File: file, Warnings: []string{
+	want := Imported{Name: "mullvad_se_s", Label: "Mullvad SE Stockholm", Type: "wireguard", Server: "192.0.2.1:51820", File: file, Warnings: []string{
 		"Mullvad-SE-Stockholm.conf:4: [Interface] PostUp: is ignored: lanseal sets its own marks and routes, and never runs a command of a tunnel file"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
