@@ -74,7 +74,7 @@ func tortureFaults() []Scenario {
 		{
 			Name: "KilledInAStorm", Touches: "agent", // in the middle of whatever it does
 			Fault: func(ctx context.Context, e *Env) error {
-				err := sh(ctx, e.Lab.Router, "ip link set "+device+" down 2>/dev/null || true; ip route flush table 5201; ip -6 route flush table 5202")
+				err := sh(ctx, e.Lab.Router, "ip link set "+device+" down 2>/dev/null || true; ip route flush table 5201 || true; ip -6 route flush table 5202 || true")
 				e.Agent.Kill9()
 				return err
 			},
