@@ -4,6 +4,8 @@
 VERSION ?= 0.1.0
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
+# Without these tags gin calls methods by name, and the linker keeps everything.
+export GOFLAGS := -tags=nomsgpack,validator_novalidatefn
 BUILD := go build -trimpath -buildvcs=false
 LDFLAGS := -s -w -X main.version=$(VERSION)
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2

@@ -14,6 +14,7 @@ import (
 	"github.com/lanseal/lanseal/agent/kernel"
 	"github.com/lanseal/lanseal/agent/state"
 	"github.com/lanseal/lanseal/rules"
+	"github.com/lanseal/lanseal/webui"
 )
 
 // Times of the loop.
@@ -37,6 +38,7 @@ type agent struct {
 	log     *slog.Logger
 	k       *kernel.Kernel
 	history *history
+	web     *web
 	locks   lockSwitch // which locks to leave out: a switch of the lab's build
 
 	cfg    *config.Config // in force; nil while there is none
@@ -51,8 +53,10 @@ type agent struct {
 	lockState locks
 	sealError string
 	healed    uint64
-	repairs   []time.Time // within stormWindow
-	blocked   kernel.Blocked
+	repairs   []time.Time    // within stormWindow
+	blocked   kernel.Blocked // of firewalls that were replaced
+	counted   kernel.Blocked // with the one in force, at countedAt
+	countedAt time.Time
 	uplinks   string // what they were: a change starts the handshakes anew
 
 	kernelEvents chan kernel.Event
@@ -70,10 +74,7 @@ type agent struct {
 }
 
 // locks says which of the two hold, as the last turn left them.
-type locks struct {
-	Routing  bool `json:"routing"`
-	Firewall bool `json:"firewall"`
-}
+type locks = webui.Locks
 
 func newAgent(g globals, k *kernel.Kernel, log *slog.Logger) *agent {
 	a := &agent{
@@ -85,6 +86,7 @@ func newAgent(g globals, k *kernel.Kernel, log *slog.Logger) *agent {
 		reload:       make(chan struct{}, 1),
 		turnTimer:    time.NewTimer(time.Hour),
 	}
+	a.web = newWeb(a)
 	return a
 }
 
@@ -114,6 +116,7 @@ func (a *agent) run(ctx context.Context) error {
 		case <-tick.C:
 			a.step(ctx, state.Tick{})
 			a.expire(ctx)
+			a.web.observe(a.st)
 		case <-full.C:
 			a.dirty, a.checkFirewall = true, true
 			a.schedule(0)
@@ -193,6 +196,7 @@ func (a *agent) step(ctx context.Context, e state.Event) {
 func (a *agent) note(kind, exit, text string) {
 	a.log.Info(text)
 	a.history.add(entry{Time: time.Now().UTC(), Kind: kind, Exit: exit, Text: text})
+	a.web.poke()
 }
 
 // turn looks at the kernel, compiles the plan and brings the kernel to it.
@@ -301,6 +305,7 @@ func (a *agent) remember(f rules.Facts) {
 		}
 	}
 	a.names.own.Store(&own)
+	a.web.follow(a.cfg, a.st.Policy, f)
 	if up == a.uplinks {
 		return
 	}

@@ -1,0 +1,48 @@
+package webui
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+)
+
+// getEvents answers with what lies between since and before; limit keeps the
+// newest of it.
+func (s *Server) getEvents(c *gin.Context) (any, error) {
+	since, err := timeQuery(c, "since")
+	if err != nil {
+		return nil, err
+	}
+	before, err := timeQuery(c, "before")
+	if err != nil {
+		return nil, err
+	}
+	all := s.agent.Events(since)
+	if !before.IsZero() {
+		for len(all) > 0 && !all[len(all)-1].Time.Before(before) {
+			all = all[:len(all)-1]
+		}
+	}
+	if q := c.Query("limit"); q != "" {
+		n, err := strconv.Atoi(q)
+		if err != nil || n < 1 || n > 100_000 {
+			return nil, fail(http.StatusBadRequest, "limit", "limit is not a number from 1 to 100000")
+		}
+		all = all[max(0, len(all)-n):]
+	}
+	return append([]Event{}, all...), nil
+}
+
+func timeQuery(c *gin.Context, name string) (time.Time, error) {
+	q := c.Query(name)
+	if q == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339, q)
+	if err != nil {
+		return t, fail(http.StatusBadRequest, name, "%s is not a time like 2026-11-23T20:00:00Z", name)
+	}
+	return t, nil
+}
