@@ -1,0 +1,99 @@
+import { T, say } from './text.js';
+import { h, fill, put, select, field, confirm } from './dom.js';
+import { bytes, number } from './units.js';
+
+const t = T.devices;
+const page = 60; // rows at first; more on demand
+
+export const deviceName = (d) => d.label || d.name || d.hostname || d.ips[0] || d.mac;
+
+export function devices(main, model, api) {
+  const search = h('input', { type: 'search', 'aria-label': t.search, placeholder: t.search, oninput: () => list() });
+  const count = h('p', { class: 'hint', role: 'status' });
+  const rows = h('ul', { class: 'rows' });
+  const more = h('button', { type: 'button', onclick: () => { limit += 250; list(); } });
+  fill(main, h('h1', null, t.title), search, count, rows, more);
+  more.hidden = true;
+  let limit = page;
+  let editing = false; // a list that moves under one's finger is no help
+
+  async function load() {
+    if (editing) return;
+    await Promise.all([model.devices.load(), model.tunnels.load()]).then(list).catch(() => {});
+  }
+
+  function list() {
+    const d = model.devices.value;
+    if (!d || !main.contains(rows)) return;
+    const wanted = search.value.trim().toLowerCase();
+    const match = d.devices.filter((x) => [deviceName(x), x.mac, x.vendor, x.hostname, x.exit, ...x.ips].join(' ').toLowerCase().includes(wanted));
+    put(count, match.length === 0 ? (d.devices.length ? t.noMatch : t.empty) : say(t.count, { n: match.length }) + (d.counted ? '' : '. ' + t.notCounted));
+    fill(rows, match.slice(0, limit).map((x) => row(x, d)));
+    more.hidden = match.length <= limit;
+    put(more, say(t.more, { n: match.length - limit }));
+  }
+
+  function ways(x, d) {
+    const exits = model.tunnels.value ? model.tunnels.value.tunnels : [];
+    const options = [['', say(t.defaultVia, { via: d.default.join(', ') || t.block })]];
+    for (const e of exits) options.push([e.name, e.label === e.name ? e.name : e.label + ' (' + e.name + ')']);
+    options.push(['block', t.block], ['direct', t.direct]);
+    const own = ownVia(x, d);
+    if (own.length > 1) options.push([own.join(' '), say(t.order, { via: own.join(', ') })]);
+    return [options, own.join(' ')];
+  }
+
+  async function change(x, body, text) {
+    await api.act(async () => {
+      model.devices.value = await model.devices.change('PUT', 'devices/' + x.mac, body);
+    }, text);
+    editing = false;
+    list();
+  }
+
+  function row(x, d) {
+    const name = deviceName(x);
+    const [options, value] = ways(x, d);
+    const way = select(options, value, {
+      'aria-label': say(t.goes, { name }), disabled: !x.mac,
+      onfocus: () => { editing = true; }, onblur: () => { editing = false; },
+      onchange: async () => {
+        if (way.value === 'direct' && !(await confirm(say(t.directAsk, { name }), t.directText, t.directYes, T.cancel))) {
+          way.value = value;
+          return;
+        }
+        await change(x, { via: way.value ? way.value.split(' ') : [] }, say(t.saved, { name }));
+      },
+    });
+    const blocked = value === 'block';
+    const item = h('li', { class: 'device', 'data-mac': x.mac, 'data-exit': x.exit },
+      h('span', { class: x.online ? 'dot on' : 'dot', role: 'img', 'aria-label': x.online ? t.online : t.offline, title: x.online ? t.online : t.offline }),
+      h('div', { class: 'who' }, h('strong', null, name), h('span', { class: 'hint' }, [x.vendor, ...x.ips.slice(0, 2), x.mac].filter(Boolean).join(' · '))),
+      h('div', { class: 'counts' }, d.counted && h('span', null, '↓ ', bytes(x.rx_bytes), '  ↑ ', bytes(x.tx_bytes)),
+        x.blocked_packets > 0 && h('span', { class: 'bad' }, say(t.blockedCount, { n: number(x.blocked_packets) }))),
+      h('div', { class: 'way' }, way, h('span', { class: 'hint' }, say(t.now, { exit: x.exit }))),
+      h('div', { class: 'row' },
+        h('button', { type: 'button', disabled: !x.mac, 'aria-label': (blocked ? t.unblock : t.blockNow) + ' ' + name, onclick: () => change(x, { via: blocked ? [] : ['block'] }, say(blocked ? t.unblockedDone : t.blockedDone, { name })) }, blocked ? t.unblock : t.blockNow),
+        h('button', { type: 'button', disabled: !x.mac, 'aria-label': t.rename + ' ' + name, onclick: () => rename(x, item) }, t.rename)));
+    return item;
+  }
+
+  function rename(x, item) {
+    editing = true;
+    const name = field(t.name, h('input', { type: 'text', maxlength: 60, value: deviceName(x) }));
+    const form = h('form', { class: 'rename', onsubmit: (e) => { e.preventDefault(); change(x, { label: name.control.value }, say(t.saved, { name: name.control.value })); } },
+      name, h('div', { class: 'row' }, h('button', { class: 'primary' }, t.save), h('button', { type: 'button', onclick: () => { editing = false; list(); } }, t.cancel)));
+    fill(item, form);
+    name.control.select();
+    name.control.focus();
+  }
+
+  load();
+  const timer = setInterval(load, 10000);
+  return { update: (what) => { if (what === 'event') load(); }, leave: () => clearInterval(timer) };
+}
+
+// ownVia is a device's own rule; one that equals the default is none.
+function ownVia(x, d) {
+  return x.via.join(' ') === d.default.join(' ') ? [] : x.via;
+}
