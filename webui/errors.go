@@ -49,7 +49,7 @@ func answerError(c *gin.Context, err error) {
 		status, body.Error = http.StatusServiceUnavailable, ErrBusy.Error()
 		c.Header("Retry-After", "1")
 	}
-	if status == http.StatusUnauthorized {
+	if status == http.StatusUnauthorized && c.Writer.Header().Get("WWW-Authenticate") == "" {
 		c.Header("WWW-Authenticate", `Cookie realm="lanseal"`)
 	}
 	c.AbortWithStatusJSON(status, body)

@@ -30,6 +30,7 @@ type Server struct {
 	howTo    string
 	sessions *sessions
 	brake    *brake
+	scraper  scraper
 	hub      *hub
 	assets   map[string]asset
 }
@@ -125,20 +126,17 @@ func (s *Server) engine(root bool) http.Handler {
 		e.Handle(r.method, prefix+r.path, append(chain, r.handler())...)
 	}
 	e.GET("/healthz", s.healthz)
-	e.GET("/metrics", append(s.gate(root), s.metrics)...)
+	if root {
+		e.GET("/metrics", s.metrics)
+	} else {
+		e.GET("/metrics", s.mayScrape, s.metrics)
+	}
 	e.NoRoute(func(c *gin.Context) { answerError(c, fail(http.StatusNotFound, "", "there is nothing here")) })
 	e.NoMethod(func(c *gin.Context) {
 		answerError(c, fail(http.StatusMethodNotAllowed, "", "this method means nothing here"))
 	})
 	s.page(e)
 	return e
-}
-
-func (s *Server) gate(root bool) []gin.HandlerFunc {
-	if root {
-		return nil
-	}
-	return []gin.HandlerFunc{s.signedIn}
 }
 
 func (r route) handler() gin.HandlerFunc {

@@ -258,3 +258,13 @@ func TestEvents(t *testing.T) {
 		h.want(h.do("GET", "/api/v1/events?"+q, ""), 400, `"field":"`+field+`"`)
 	}
 }
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}

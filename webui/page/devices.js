@@ -5,7 +5,10 @@ import { bytes, number } from './units.js';
 const t = T.devices;
 const page = 60; // rows at first; more on demand
 
-export const deviceName = (d) => d.label || d.name || d.hostname || d.ips[0] || d.mac;
+export const deviceName = (d) => d.label || d.hostname || d.name || d.ips[0] || d.mac;
+
+// lasting is a name for a rule's first time: an address will not stay.
+const lasting = (d) => d.hostname || say(t.nameless, { tail: d.mac.slice(-5).toUpperCase() });
 
 export function devices(main, model, api) {
   const search = h('input', { type: 'search', 'aria-label': t.search, placeholder: t.search, oninput: () => list() });
@@ -44,6 +47,7 @@ export function devices(main, model, api) {
   }
 
   async function change(x, body, text) {
+    if (!x.name && !body.label) body.label = lasting(x);
     await api.act(async () => {
       model.devices.value = await model.devices.change('PUT', 'devices/' + x.mac, body);
     }, text);

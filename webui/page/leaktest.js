@@ -22,7 +22,7 @@ export function leaktest(main, model, api) {
     go.toggleAttribute('aria-busy', running);
     verdict.dataset.verdict = d.verdict;
     fill(verdict, running ? h('progress', { 'aria-label': t.running }) : d.state === 'none' ? h('p', { class: 'hint' }, t.never)
-      : [h('h2', null, t[d.verdict]), h('p', null, d.why), h('p', { class: 'hint' }, say(t.at, { time: clock(d.finished) }))]);
+      : [h('h2', null, t[d.verdict]), h('p', null, d.why.charAt(0).toUpperCase() + d.why.slice(1) + '.'), h('p', { class: 'hint' }, say(t.at, { time: clock(d.finished) }))]);
     fill(table, d.probes.length > 0 && h('div', { class: 'scroll', tabindex: '0', role: 'group', 'aria-label': t.title }, h('table', null,
       h('thead', null, h('tr', null, h('th', { scope: 'col' }, t.way), h('th', { scope: 'col', class: 'num' }, t.sent), h('th', { scope: 'col', class: 'num' }, t.leaked))),
       h('tbody', null, d.probes.map((p) => h('tr', null, h('td', null, p.name), h('td', { class: 'num' }, number(p.sent)), h('td', { class: p.leaked ? 'num bad' : 'num good' }, number(p.leaked))))))),

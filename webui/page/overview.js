@@ -3,6 +3,7 @@ import { h, fill, put } from './dom.js';
 import { span, ago, clock, number } from './units.js';
 import { stretches, dropouts, midnight } from './timeline.js';
 import { curve } from './curve.js';
+import { deviceName } from './devices.js';
 
 const t = T.overview;
 
@@ -22,7 +23,7 @@ export function overview(main, model, api) {
   const behind = h('ul', { class: 'plain' });
   const locks = h('dl', { class: 'facts' });
   fill(main, hero, warn, h('div', { class: 'grid' },
-    card(t.exit, facts), card(t.traffic, live.element, t.live), card(t.today, [today, todayText]),
+    card(t.exit, facts), card(t.traffic, live.element, t.live), card(t.today, [today, h('div', { class: 'hours', 'aria-hidden': 'true' }, ['0', '6', '12', '18', '24'].map((x) => h('span', null, x))), todayText]),
     card(t.blocked, [blocked, behind]), card(t.locks, locks)));
 
   let shownAction = null;
@@ -58,8 +59,8 @@ export function overview(main, model, api) {
       fact(t.exit, e.name + ' · ' + T.exitState[e.state]), fact(t.server, e.endpoint || t.none),
       fact(t.latency, e.rtt_ms ? e.rtt_ms.toFixed(0) + ' ' + T.units.ms : t.none),
       fact(t.handshake, e.handshake ? ago(e.handshake) : t.none), fact(t.resolvers, e.resolvers.join(', ') || t.none),
-      fact(t.ipv6, e.ipv6 ? t.carried : t.refused)] : h('p', { class: 'hint' }, t.first));
-    fill(locks, fact(t.routing, mark(s.locks.routing)), fact(t.firewall + ' (' + s.firewall + ')', mark(s.locks.firewall)), fact(t.repairs, number(s.healed) + ' ' + t.repairsText));
+      fact(t.ipv6, e.ipv6 ? t.carried : t.refused)] : fact(t.exit, t.none));
+    fill(locks, fact(t.routing, mark(s.locks.routing)), fact(t.firewall + ' (' + s.firewall + ')', mark(s.locks.firewall)), fact(t.repairs, number(s.healed)));
     fill(blocked, number(s.blocked.packets), h('span', { class: 'hint' }, ' ' + t.blockedText));
   }
 
@@ -85,7 +86,7 @@ export function overview(main, model, api) {
     const d = await model.devices.load().catch(() => null);
     if (!d || !main.contains(behind)) return;
     const worst = d.devices.filter((x) => x.blocked_packets > 0).sort((a, b) => b.blocked_packets - a.blocked_packets).slice(0, 4);
-    fill(behind, worst.map((x) => h('li', null, h('span', null, x.label || x.name || x.hostname || x.ips[0] || x.mac), h('span', { class: 'num' }, number(x.blocked_packets)))));
+    fill(behind, worst.map((x) => h('li', null, h('span', null, deviceName(x)), h('span', { class: 'num' }, number(x.blocked_packets)))));
   }
 
   status();

@@ -25,14 +25,14 @@ export const T = {
     ipv6: 'IPv6', carried: 'carried', refused: 'refused', none: 'none', traffic: 'Traffic', down: 'Down', up: 'Up', live: 'the last two minutes',
     today: 'Today', todayNone: 'Nothing is known of today yet.', dropouts: '{n} dropouts today, {time} altogether', dropout1: '1 dropout today, {time}', noDropouts: 'No dropouts today',
     blocked: 'Blocked leaks', blockedText: 'packets that had no way through a tunnel were refused', locks: 'Locks', routing: 'Routing lock', firewall: 'Firewall lock',
-    holds: 'holds', absent: 'absent', repairs: 'Repairs', repairsText: 'times others changed a rule and it was put back',
+    holds: 'holds', absent: 'absent', repairs: 'Changes by others, put back',
     on: 'Switch protection on', onDone: 'Protection is on.', killswitchOff: 'The kill switch is off: without a working tunnel, devices use your real address.',
     configBad: 'The configuration file has mistakes, and the last valid one stays in force:', planBad: 'The rules could not be applied: ',
     first: 'Add your provider’s file to begin.', firstGo: 'Add a tunnel', show: 'Show devices',
   },
 
   devices: {
-    title: 'Devices', search: 'Search by name, address or maker', empty: 'Nobody was seen on your network yet.', noMatch: 'No device matches.',
+    title: 'Devices', nameless: 'Device {tail}', search: 'Search by name, address or maker', empty: 'Nobody was seen on your network yet.', noMatch: 'No device matches.',
     goes: 'Way of {name}', defaultVia: 'Default ({via})', block: 'Blocked', direct: 'Direct, with your real address', order: '{via}, in this order',
     online: 'online', offline: 'not seen now', blockNow: 'Block', unblock: 'Unblock', rename: 'Rename', name: 'Name', save: 'Save', cancel: 'Cancel',
     saved: '{name}: saved.', blockedDone: '{name} is blocked.', unblockedDone: '{name} goes the default way again.', now: 'now: {exit}',
