@@ -2,14 +2,15 @@ package webui
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/gin-gonic/gin"
 )
 
-// getEvents answers with what lies between since and before; limit keeps the
-// newest of it.
+// getEvents answers with what lies between since and before, of one kind or of
+// all; limit keeps the newest of it.
 func (s *Server) getEvents(c *gin.Context) (any, error) {
 	since, err := timeQuery(c, "since")
 	if err != nil {
@@ -24,6 +25,9 @@ func (s *Server) getEvents(c *gin.Context) (any, error) {
 		for len(all) > 0 && !all[len(all)-1].Time.Before(before) {
 			all = all[:len(all)-1]
 		}
+	}
+	if kind := c.Query("kind"); kind != "" {
+		all = slices.DeleteFunc(slices.Clone(all), func(e Event) bool { return e.Kind != kind })
 	}
 	if q := c.Query("limit"); q != "" {
 		n, err := strconv.Atoi(q)

@@ -20,7 +20,7 @@ func (s *Server) openAPI() object {
 		op := object{"summary": r.does, "operationId": operationID(r), "responses": responses(r, schemas)}
 		if r.path == "/events" {
 			params = append(params, query("since", object{"type": "string", "format": "date-time"}),
-				query("before", object{"type": "string", "format": "date-time"}), query("limit", object{"type": "integer"}))
+				query("before", object{"type": "string", "format": "date-time"}), query("kind", object{"type": "string"}), query("limit", object{"type": "integer"}))
 		}
 		if r.revised {
 			params = append(params, object{"name": "If-Match", "in": "header", "required": false, "schema": object{"type": "string"},

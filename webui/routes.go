@@ -45,7 +45,7 @@ func (s *Server) routes() []route {
 		{method: "GET", path: "/settings", does: "Section main, by the names of its options.", out: Settings{}, status: ok, do: s.getSettings},
 		{method: "PUT", path: "/settings", does: "Changes the options that are named; null puts one back to its default.", in: Settings{}, out: Settings{}, status: ok, revised: true, do: s.putSettings},
 
-		{method: "GET", path: "/events", does: "What happened, oldest first; since=TIME leaves out what is not newer.", out: []Event{}, status: ok, do: s.getEvents},
+		{method: "GET", path: "/events", does: "What happened, oldest first; since and before are times, limit keeps the newest.", out: []Event{}, status: ok, do: s.getEvents},
 		{method: "GET", path: "/stream", does: "Server-sent events: status, event and traffic. Last-Event-ID resumes events.", out: "text/event-stream", status: ok, raw: s.stream},
 
 		{method: "GET", path: "/leaktest", does: "The last leak test.", out: LeakTest{}, status: ok, do: s.getLeakTest},

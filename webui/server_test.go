@@ -253,6 +253,9 @@ func TestEvents(t *testing.T) {
 	if a := h.do("GET", "/api/v1/events?limit=2&before=2026-11-23T11:00:05Z", ""); strings.Count(a.body, "text") != 2 || !strings.Contains(a.body, "11:00:04") {
 		t.Error(a.body)
 	}
+	if a := h.do("GET", "/api/v1/events?kind=state", ""); strings.Count(a.body, "text") != 1 {
+		t.Error(a.body)
+	}
 	for _, q := range []string{"since=yesterday", "before=x", "limit=0", "limit=99999999999999999999"} {
 		field, _, _ := strings.Cut(q, "=")
 		h.want(h.do("GET", "/api/v1/events?"+q, ""), 400, `"field":"`+field+`"`)

@@ -8,14 +8,18 @@ import { tunnels } from './tunnels.js';
 import { leaktest } from './leaktest.js';
 import { history } from './history.js';
 import { settings } from './settings.js';
+import { midnight } from './timeline.js';
 
 const views = { overview, devices, tunnels, leaktest, history, settings };
-const mostEvents = 10000;
+const firstEvents = 100; // the newest; history asks for more
+const nextEvents = 1000;
 const mostSamples = 61; // two minutes, one every two seconds
 
 // model is what the page knows. Views read it, and are told when it changes.
 export const model = {
-  state: '', status: null, samples: [], events: [],
+  state: '', status: null, samples: [],
+  today: [], // changes of state, for the timeline
+  events: [], complete: false, // the newest of everything, and whether that is all
   devices: resource('devices'), tunnels: resource('tunnels'), settings: resource('settings'),
 };
 
@@ -70,6 +74,13 @@ const api = {
       return null;
     }
   },
+  // older asks for events before those that are known.
+  async older() {
+    const oldest = model.events[0];
+    const more = (await get('events?limit=' + nextEvents + (oldest ? '&before=' + encodeURIComponent(oldest.time) : '')).catch(noEvents)).value;
+    model.events = [...more, ...model.events];
+    model.complete = more.length < nextEvents;
+  },
   signOut: async () => { await call('POST', 'logout').catch(() => {}); signIn(); },
 };
 
@@ -111,7 +122,7 @@ function listen() {
     const last = model.events[model.events.length - 1];
     if (last && v.time <= last.time) return;
     model.events.push(v);
-    if (model.events.length > mostEvents) model.events.splice(0, 1000);
+    if (v.kind === 'state') model.today.push(v);
     changed('event');
   });
   stream.onerror = () => {
@@ -127,8 +138,13 @@ function listen() {
   };
 }
 
+const noEvents = () => ({ value: [] });
+
 async function begin() {
-  model.events = (await get('events?limit=' + mostEvents).catch(() => ({ value: [] }))).value;
+  const since = new Date(midnight(Date.now())).toISOString();
+  [model.today, model.events] = (await Promise.all([
+    get('events?kind=state&limit=300&since=' + since).catch(noEvents), get('events?limit=' + firstEvents).catch(noEvents)])).map((a) => a.value);
+  model.complete = model.events.length < firstEvents;
   shell();
   listen();
 }
@@ -141,7 +157,7 @@ function signIn() {
   removeEventListener('hashchange', shell.show);
   if (view && view.leave) view.leave();
   view = null;
-  Object.assign(model, { state: '', status: null, samples: [], events: [] });
+  Object.assign(model, { state: '', status: null, samples: [], today: [], events: [], complete: false });
   login(root, begin);
 }
 

@@ -6,7 +6,7 @@ import { dropouts } from './timeline.js';
 const t = T.history;
 const page = 100;
 
-export function history(main, model) {
+export function history(main, model, api) {
   let limit = page;
   let waiting = 0;
   const search = h('input', { type: 'search', placeholder: t.search, 'aria-label': t.search, oninput: later });
@@ -15,6 +15,8 @@ export function history(main, model) {
   const none = h('p', { class: 'hint', role: 'status' });
   const rows = h('ul', { class: 'events' });
   const more = h('button', { type: 'button', onclick: () => { limit += 200; list(); } }, t.more);
+  let looking = false;
+  let left = false;
   fill(main, h('h1', null, t.title), h('section', { class: 'card' }, h('h2', null, t.dropouts), gaps),
     h('section', { class: 'card' }, h('h2', null, t.events), h('div', { class: 'row' }, search, kind), none, rows, more));
 
@@ -33,10 +35,21 @@ export function history(main, model) {
       const e = model.events[i];
       if ((!kind.value || e.kind === kind.value) && (!wanted || (e.text + ' ' + e.exit).toLowerCase().includes(wanted))) found.push(e);
     }
+    if (found.length <= limit && !model.complete) further();
     more.hidden = found.length <= limit;
-    put(none, model.events.length === 0 ? t.empty : found.length === 0 ? t.noMatch : '');
+    put(none, looking ? T.loading : model.events.length === 0 ? t.empty : found.length === 0 ? t.noMatch : '');
     fill(rows, found.slice(0, limit).map((e) => h('li', { 'data-kind': e.kind, 'data-state': e.exit ? '' : e.state || '' },
       h('time', { datetime: e.time }, moment(e.time)), h('span', { class: 'kind' }, t.kinds[e.kind] || e.kind), h('span', null, e.text))));
+  }
+
+  // further asks for older events until there are enough to show, a thousand
+  // at a time.
+  async function further() {
+    if (looking || left) return;
+    looking = true;
+    await api.older();
+    looking = false;
+    if (!left) { list(); breaks(); }
   }
 
   function breaks() {
@@ -48,5 +61,5 @@ export function history(main, model) {
 
   list();
   breaks();
-  return { update: (what) => { if (what === 'event') { list(); breaks(); } }, leave: () => clearTimeout(waiting) };
+  return { update: (what) => { if (what === 'event') { list(); breaks(); } }, leave: () => { left = true; clearTimeout(waiting); } };
 }

@@ -67,14 +67,14 @@ export function overview(main, model, api) {
   function day() {
     const now = Date.now();
     const from = midnight(now);
-    const parts = stretches(model.events, from, now);
+    const parts = stretches(model.today, from, now);
     fill(today, parts.map((p) => {
       const bar = h('span', { 'data-state': p.state, title: T.state[p.state] + ', ' + clock(p.from) + ' – ' + clock(p.to) });
       bar.style.left = (100 * (p.from - from)) / 864e5 + '%';
       bar.style.width = (100 * (p.to - p.from)) / 864e5 + '%';
       return bar;
     }));
-    const gaps = dropouts(model.events, from, now);
+    const gaps = dropouts(model.today, from, now);
     const total = span(gaps.reduce((sum, d) => sum + d.to - d.from, 0));
     const text = parts.length === 0 ? t.todayNone : gaps.length === 0 ? t.noDropouts : say(gaps.length === 1 ? t.dropout1 : t.dropouts, { n: gaps.length, time: total });
     put(todayText, text);
