@@ -13,8 +13,8 @@ PACKAGES := ./...
 
 # Packages whose tests build namespaces: they measure time, so they do not run
 # beside each other.
-LAB := ./agent ./agent/lab/... ./agent/kernel ./agent/tunnel
-UNIT := go list $(PACKAGES) | grep -vE '/lanseal/agent(/lab(/.*)?|/kernel|/tunnel)?$$'
+LAB := ./agent ./agent/lab/... ./agent/kernel ./agent/tunnel ./webui/test
+UNIT := go list $(PACKAGES) | grep -vE '/lanseal/(agent(/lab(/.*)?|/kernel|/tunnel)?|webui/test)$$'
 FUZZTIME ?= 20000x
 
 # "make test" uses the race detector where there is a compiler for it;
@@ -26,9 +26,10 @@ NEED_LAB := nft:nftables ip:iproute2 dnsmasq:dnsmasq-base
 NEED_TEST := $(NEED_LAB) iptables:iptables ipset:ipset unshare:util-linux xz:xz-utils
 NEED_LINT := shellcheck:shellcheck shfmt:shfmt
 NEED_RACE := gcc:gcc,libc6-dev
+NEED_WEB := node:nodejs npm:npm chromium:chromium
 
 .DEFAULT_GOAL := build
-.PHONY: build lab demo test test-unit test-lab race fuzz lint lint-go lint-shell tools cross packages clean help
+.PHONY: build lab demo test test-unit test-lab test-web race fuzz lint lint-go lint-shell lint-js tools cross packages clean help
 
 build: ## builds bin/lanseal for this machine, static
 	@echo "== building bin/lanseal"
@@ -47,8 +48,9 @@ demo: ## shows lanseal at work in a lab of namespaces, breaks it, counts leaks; 
 test: export LANSEAL_LAB := require
 test: ## runs every test and check, in under 15 minutes
 	@.ci/root.sh "make test" "network namespaces" "make test-unit"
-	@.ci/need.sh "make test" $(NEED_TEST) $(NEED_LINT)
-	@$(MAKE) --no-print-directory lint-go lint-shell build
+	@.ci/need.sh "make test" $(NEED_TEST) $(NEED_LINT) $(NEED_WEB)
+	@.ci/web.sh
+	@$(MAKE) --no-print-directory lint-go lint-shell lint-js build
 	@$(MAKE) --no-print-directory fuzz
 	@status=0; \
 		echo "== tests without the lab$(if $(RACE), with the race detector)"; \
@@ -68,6 +70,14 @@ test-lab: ## runs the tests in the lab alone; RUN=TestT9 picks some
 	@$(MAKE) --no-print-directory build
 	@go test -count=1 -p 1 -timeout 12m $(if $(RUN),-run '$(RUN)') $(LAB)
 
+test-web: export LANSEAL_LAB := require
+test-web: ## runs the tests of the web UI alone: a browser, axe, Prometheus; PICTURES=DIR keeps what it saw
+	@.ci/root.sh "make test-web" "network namespaces"
+	@.ci/need.sh "make test-web" $(NEED_LAB) $(NEED_WEB)
+	@.ci/web.sh
+	@$(MAKE) --no-print-directory lint-js
+	@LANSEAL_PICTURES=$(PICTURES) go test -count=1 -p 1 -timeout 10m ./webui ./webui/test
+
 race: ## runs the tests without the lab under the race detector
 	@.ci/need.sh "make race" $(NEED_RACE)
 	@echo "== race detector"
@@ -76,9 +86,10 @@ race: ## runs the tests without the lab under the race detector
 fuzz: ## fuzzes every parser for FUZZTIME each
 	@.ci/fuzz.sh $(FUZZTIME)
 
-lint: ## gofmt, vet, staticcheck, shellcheck, shfmt
-	@.ci/need.sh "make lint" $(NEED_LINT)
-	@$(MAKE) --no-print-directory lint-go lint-shell
+lint: ## gofmt, vet, staticcheck, shellcheck, shfmt, eslint
+	@.ci/need.sh "make lint" $(NEED_LINT) node:nodejs npm:npm
+	@.ci/web.sh
+	@$(MAKE) --no-print-directory lint-go lint-shell lint-js
 
 lint-go:
 	@echo "== gofmt, vet, staticcheck"
@@ -92,8 +103,13 @@ lint-shell:
 	@echo "== shellcheck, shfmt"
 	@.ci/lint-shell.sh
 
+lint-js:
+	@echo "== eslint, the reader of QR codes"
+	@cd webui && test/node_modules/.bin/eslint -c test/eslint.config.js page test/*.js test/*.mjs
+	@cd webui/test && { node --test qr.test.js >qr.log 2>&1 || { cat qr.log >&2; exit 1; }; rm -f qr.log; }
+
 tools: ## installs what test, demo and lint run
-	@.ci/need.sh "make tools" $(NEED_TEST) $(NEED_LINT) $(NEED_RACE)
+	@.ci/need.sh "make tools" $(NEED_TEST) $(NEED_LINT) $(NEED_RACE) $(NEED_WEB)
 
 cross: export VERSION := $(VERSION)
 cross: ## builds every target of cross/targets.tsv into dist/bin, and measures them

@@ -1,10 +1,10 @@
 import { T, say } from './text.js';
-import { h, fill, put, select, field, confirm } from './dom.js';
+import { h, fill, put, field, confirm, choose } from './dom.js';
 import { bytes, number } from './units.js';
 
 const t = T.devices;
 const page = 60; // rows at first; more on demand
-const chunk = 8; // rows made without a pause
+const chunk = 5; // rows made without a pause
 
 export const deviceName = (d) => d.label || d.hostname || d.name || d.ips[0] || d.mac;
 
@@ -12,7 +12,7 @@ export const deviceName = (d) => d.label || d.hostname || d.name || d.ips[0] || 
 const lasting = (d) => d.hostname || say(t.nameless, { tail: d.mac.slice(-5).toUpperCase() });
 
 export function devices(main, model, api) {
-  const search = h('input', { type: 'search', 'aria-label': t.search, placeholder: t.search, oninput: () => list() });
+  const search = h('input', { type: 'search', 'aria-label': t.search, placeholder: t.search, oninput: () => { clearTimeout(rest); rest = setTimeout(list, 120); } });
   const count = h('p', { class: 'hint', role: 'status' });
   const rows = h('ul', { class: 'rows' });
   const more = h('button', { type: 'button', onclick: () => { limit += 250; list(); } });
@@ -88,17 +88,18 @@ export function devices(main, model, api) {
   function row(x, d) {
     const name = deviceName(x);
     const [options, value] = ways(x, d);
-    const way = select(options, value, {
-      'aria-label': say(t.goes, { name }), disabled: !x.mac,
-      onfocus: () => { editing = true; }, onblur: () => { editing = false; },
-      onchange: async () => {
-        if (way.value === 'direct' && !(await confirm(say(t.directAsk, { name }), t.directText, t.directYes, T.cancel))) {
-          way.value = value;
-          return;
-        }
-        await change(x, { via: way.value ? way.value.split(' ') : [] }, say(t.saved, { name }));
-      },
-    });
+    const current = (options.find(([v]) => v === value) || options[0])[1];
+    // A button, and the choice on demand: hundreds of selects are slow, and a
+    // list that fits the thumb is better on a telephone.
+    const way = h('button', { type: 'button', class: 'choose', 'aria-haspopup': 'dialog', 'aria-label': say(t.goes, { name }) + ': ' + current, disabled: !x.mac,
+      onclick: async () => {
+        editing = true;
+        const to = await choose(say(t.goes, { name }), options, value, T.cancel);
+        editing = false;
+        if (to === null || to === value) return;
+        if (to === 'direct' && !(await confirm(say(t.directAsk, { name }), t.directText, t.directYes, T.cancel))) return;
+        await change(x, { via: to ? to.split(' ') : [] }, say(t.saved, { name }));
+      } }, current);
     const blocked = value === 'block';
     const traffic = h('span');
     const refused = h('span', { class: 'bad' });

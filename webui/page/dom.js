@@ -91,6 +91,19 @@ export function confirm(title, text, yes, no) {
   });
 }
 
+// choose asks for one of several, [value, text] each; null if for none.
+export function choose(title, options, value, no) {
+  return new Promise((done) => {
+    let chosen = null;
+    const d = h('dialog', { 'aria-labelledby': 'choice', class: 'choice' }, h('h2', { id: 'choice' }, title),
+      options.map(([v, text]) => h('button', { type: 'button', 'aria-pressed': String(v === value), 'data-value': v, onclick: () => { chosen = v; d.close(); } }, text)),
+      h('button', { type: 'button', class: 'quiet', onclick: () => d.close() }, no));
+    d.addEventListener('close', () => { d.remove(); done(chosen); });
+    document.body.append(d);
+    d.showModal();
+  });
+}
+
 let toastTimer;
 
 // tell shows, and speaks, the result of an action.

@@ -4,7 +4,7 @@ import { moment, clock, span } from './units.js';
 import { dropouts } from './timeline.js';
 
 const t = T.history;
-const page = 100;
+const page = 60;
 
 export function history(main, model, api) {
   let limit = page;

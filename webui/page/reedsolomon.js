@@ -37,7 +37,7 @@ export function correct(block, ecc) {
 
 // massey finds the shortest recurrence of the syndromes (Berlekamp, Massey).
 function massey(s) {
-  let c = [1];
+  const c = [1];
   let b = [1];
   let length = 0;
   let gap = 1;
