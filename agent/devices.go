@@ -129,6 +129,9 @@ func devicesOf(f lanFacts, leases []lease) webui.Devices {
 		}
 	}
 	for _, n := range f.neighbours {
+		if strings.HasPrefix(n.MAC, kernel.LeakClientMAC) {
+			continue // the leak test's own
+		}
 		d := of(n.MAC)
 		has(d, n.IP)
 		d.Online = d.Online || n.Online

@@ -19,6 +19,9 @@ import (
 // leaves nothing behind.
 const leakPort = "lanprobe0"
 
+// LeakClientMAC is how the hardware addresses of these clients begin.
+const LeakClientMAC = "02:6c:73:"
+
 // leakClient is a device of its own on the LAN, in a network namespace of its
 // own: it tries what a device could try.
 type leakClient struct {
@@ -95,7 +98,7 @@ func (c *leakClient) plug(bridge netlink.Link, l rules.Link, taken map[netip.Add
 	}
 	mac := make(net.HardwareAddr, 6)
 	_, _ = rand.Read(mac)
-	mac[0] = 2 // locally administered, one device's
+	copy(mac, []byte{0x02, 0x6c, 0x73}) // LeakClientMAC: locally administered, one device's
 	v := &netlink.Veth{LinkAttrs: netlink.NewLinkAttrs(), PeerName: "eth0", PeerHardwareAddr: mac, PeerNamespace: netlink.NsFd(c.fd)}
 	v.Name = leakPort
 	if err := c.nl.LinkAdd(v); err != nil {
