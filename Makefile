@@ -4,6 +4,8 @@
 VERSION ?= 0.1.0
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
+# Without these tags gin calls methods by name, and the linker keeps everything.
+export GOFLAGS := -tags=nomsgpack,validator_novalidatefn
 BUILD := go build -trimpath -buildvcs=false
 # What keeps the binary small; cross/build.go says why.
 LEAN := -tags nomsgpack,validator_novalidatefn -gcflags=all=-l -gcflags=runtime= -gcflags=internal/runtime/...= \
@@ -14,8 +16,8 @@ PACKAGES := ./...
 
 # Packages whose tests build namespaces: they measure time, so they do not run
 # beside each other.
-LAB := ./agent ./agent/lab/... ./agent/kernel ./agent/tunnel ./cross/vm ./openwrt
-UNIT := go list $(PACKAGES) | grep -vE '/lanseal/(agent(/lab(/.*)?|/kernel|/tunnel)?|cross/vm|openwrt)$$'
+LAB := ./agent ./agent/lab/... ./agent/kernel ./agent/tunnel ./cross/vm ./openwrt ./webui/test
+UNIT := go list $(PACKAGES) | grep -vE '/lanseal/(agent(/lab(/.*)?|/kernel|/tunnel)?|cross/vm|openwrt|webui/test)$$'
 FUZZTIME ?= 20000x
 
 # "make test" uses the race detector where there is a compiler for it;
@@ -30,9 +32,10 @@ NEED_LINT := shellcheck:shellcheck shfmt:shfmt node:nodejs npm:npm
 NEED_RACE := gcc:gcc,libc6-dev
 NEED_VM := $(NEED_LAB) qemu-system-x86_64:qemu-system-x86 qemu-system-mips:qemu-system-mips depmod:kmod \
 	mips-linux-gnu-gcc:gcc-mips-linux-gnu,libc6-dev-mips-cross gcc:gcc,libc6-dev flex:flex bison:bison bc:bc xz:xz-utils bzip2:bzip2
+NEED_WEB := node:nodejs npm:npm chromium:chromium
 
 .DEFAULT_GOAL := build
-.PHONY: build lab demo bench test test-unit test-lab race fuzz torture lint lint-go lint-shell lint-js tools cross packages vm vm-kernels clean help
+.PHONY: build lab demo bench test test-unit test-lab test-web race fuzz torture lint lint-go lint-shell lint-js tools cross packages vm vm-kernels clean help
 
 build: ## builds bin/lanseal for this machine, static
 	@echo "== building bin/lanseal"
@@ -63,7 +66,8 @@ torture: ## random walks over all faults; SEED=1 SEEDS=20 STEPS=2000 LABS=4
 test: export LANSEAL_LAB := require
 test: ## runs every test and check, in under 15 minutes
 	@.ci/root.sh "make test" "network namespaces" "make test-unit"
-	@.ci/need.sh "make test" $(NEED_TEST) $(NEED_LINT)
+	@.ci/need.sh "make test" $(NEED_TEST) $(NEED_LINT) $(NEED_WEB)
+	@.ci/web.sh
 	@$(MAKE) --no-print-directory lint-go lint-shell lint-js build
 	@$(MAKE) --no-print-directory fuzz
 	@status=0; \
@@ -84,6 +88,14 @@ test-lab: ## runs the tests in the lab alone; RUN=TestT9 picks some
 	@$(MAKE) --no-print-directory build
 	@go test -count=1 -p 1 -timeout 12m $(if $(RUN),-run '$(RUN)') $(LAB)
 
+test-web: export LANSEAL_LAB := require
+test-web: ## runs the tests of the web UI alone: a browser, axe, Prometheus; PICTURES=DIR keeps what it saw
+	@.ci/root.sh "make test-web" "network namespaces"
+	@.ci/need.sh "make test-web" $(NEED_LAB) $(NEED_WEB)
+	@.ci/web.sh
+	@$(MAKE) --no-print-directory lint-js
+	@LANSEAL_PICTURES=$(PICTURES) go test -count=1 -p 1 -timeout 10m ./webui ./webui/test
+
 race: ## runs the tests without the lab under the race detector
 	@.ci/need.sh "make race" $(NEED_RACE)
 	@echo "== race detector"
@@ -92,8 +104,9 @@ race: ## runs the tests without the lab under the race detector
 fuzz: ## fuzzes every parser for FUZZTIME each
 	@.ci/fuzz.sh $(FUZZTIME)
 
-lint: ## gofmt, vet, staticcheck, shellcheck, shfmt, eslint and LuCI's pages
+lint: ## gofmt, vet, staticcheck, shellcheck, shfmt, eslint, LuCI's pages
 	@.ci/need.sh "make lint" $(NEED_LINT)
+	@.ci/web.sh
 	@$(MAKE) --no-print-directory lint-go lint-shell lint-js
 
 lint-go:
@@ -110,9 +123,12 @@ lint-shell:
 
 lint-js:
 	@.ci/lint-js.sh
+	@echo "== eslint, the reader of QR codes"
+	@cd webui && test/node_modules/.bin/eslint -c test/eslint.config.js page test/*.js test/*.mjs
+	@cd webui/test && { node --test qr.test.js >qr.log 2>&1 || { cat qr.log >&2; exit 1; }; rm -f qr.log; }
 
 tools: ## installs what test, demo and lint run
-	@.ci/need.sh "make tools" $(NEED_TEST) $(NEED_LINT) $(NEED_RACE)
+	@.ci/need.sh "make tools" $(NEED_TEST) $(NEED_LINT) $(NEED_RACE) $(NEED_WEB)
 
 cross: export VERSION := $(VERSION)
 cross: ## builds every target of cross/targets.tsv into dist/bin, and measures them

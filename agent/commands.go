@@ -130,7 +130,7 @@ func assumeUp(ctx context.Context, g globals, p rules.Policy, f *rules.Facts) {
 	var d statusDoc
 	if err := call(ctx, g.socket, "GET", "/api/v1/status", nil, &d); err == nil {
 		for _, e := range d.Exits {
-			f.Up[e.Name], f.Fresh[e.Name] = e.State == state.Up, e.Fresh
+			f.Up[e.Name], f.Fresh[e.Name] = e.State == string(state.Up), e.Fresh
 		}
 		f.TimeUnknown = !d.TimeKnown
 		f.Resolver = d.OpenWrt != nil && d.OpenWrt.Resolver
@@ -235,7 +235,7 @@ func cmdUnseal(ctx context.Context, g globals, args []string) (int, error) {
 	}
 	if err := call(ctx, g.socket, "POST", "/api/v1/reload", nil, nil); err == nil {
 		var d statusDoc
-		if err := call(ctx, g.socket, "GET", "/api/v1/status", nil, &d); err == nil && d.State == state.Open && !d.Locks.Routing && !d.Locks.Firewall {
+		if err := call(ctx, g.socket, "GET", "/api/v1/status", nil, &d); err == nil && d.State == string(state.Open) && !d.Locks.Routing && !d.Locks.Firewall {
 			if err := restoreGuest(ctx, g); err != nil {
 				return 2, err
 			}

@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
 	"strconv"
 	"time"
 
@@ -16,21 +15,6 @@ import (
 
 // followInterval is how often a follower asks for what is new.
 const followInterval = time.Second
-
-// eventsSince is GET /api/v1/events: since= is a time, or the ID of the last
-// event that was seen.
-func (a *agent) eventsSince(w http.ResponseWriter, r *http.Request) {
-	since := r.URL.Query().Get("since")
-	after, err := strconv.ParseUint(since, 10, 64)
-	var from time.Time
-	if err != nil && since != "" {
-		if from, err = time.Parse(time.RFC3339, since); err != nil {
-			reply(w, http.StatusBadRequest, map[string]string{"error": "since is neither a time like 2026-11-23T20:00:00Z nor the id of an event", "field": "since"})
-			return
-		}
-	}
-	reply(w, http.StatusOK, a.store.Events(after, from))
-}
 
 // cmdEvents prints the history; -f goes on with what happens.
 func cmdEvents(ctx context.Context, g globals, args []string) (int, error) {

@@ -110,10 +110,22 @@ func (a *agent) collectBlocked(ctx context.Context, steps []rules.Step) {
 }
 
 func addBlocked(a, b kernel.Blocked) kernel.Blocked {
-	sum := kernel.Blocked{Packets: a.Packets + b.Packets, Bytes: a.Bytes + b.Bytes, ByMAC: map[string]uint64{}}
-	for _, m := range []map[string]uint64{a.ByMAC, b.ByMAC} {
-		for mac, n := range m {
-			sum.ByMAC[mac] += n
+	sum := kernel.Blocked{Packets: a.Packets + b.Packets, Bytes: a.Bytes + b.Bytes}
+	sum.ByMAC, sum.Sent, sum.Received = added(a.ByMAC, b.ByMAC), added(a.Sent, b.Sent), added(a.Received, b.Received)
+	return sum
+}
+
+// mostCounted bounds what is remembered of devices that come and go under new
+// addresses.
+const mostCounted = 8192
+
+func added(a, b map[string]uint64) map[string]uint64 {
+	sum := map[string]uint64{}
+	for _, m := range []map[string]uint64{b, a} { // what counts now comes first
+		for who, n := range m {
+			if _, known := sum[who]; known || len(sum) < mostCounted {
+				sum[who] += n
+			}
 		}
 	}
 	return sum

@@ -13,6 +13,7 @@ import (
 	"github.com/lanseal/lanseal/agent/state"
 	"github.com/lanseal/lanseal/agent/store"
 	"github.com/lanseal/lanseal/rules"
+	"github.com/lanseal/lanseal/webui"
 )
 
 // Times of the loop.
@@ -38,6 +39,7 @@ type agent struct {
 	store *store.Store
 	clock clockDoor
 	locks lockSwitch // which locks to leave out: a switch of the lab's build
+	web   *web
 
 	cfg    *config.Config // in force; nil while there is none
 	st     state.State
@@ -53,7 +55,9 @@ type agent struct {
 	healed    uint64
 	repairs   []time.Time // within stormWindow
 	stormTold time.Time
-	blocked   kernel.Blocked
+	blocked   kernel.Blocked // of firewalls that were replaced
+	counted   kernel.Blocked // with the one in force, at countedAt
+	countedAt time.Time
 	uplink    uplink
 	timeKnown bool // the clock is synchronised
 	timeTold  bool // an NTP client said so
@@ -79,10 +83,7 @@ type agent struct {
 }
 
 // locks says which of the two hold, as the last turn left them.
-type locks struct {
-	Routing  bool `json:"routing"`
-	Firewall bool `json:"firewall"`
-}
+type locks = webui.Locks
 
 func newAgent(g globals, k *kernel.Kernel, s *store.Store, log *slog.Logger) *agent {
 	a := &agent{
@@ -97,6 +98,7 @@ func newAgent(g globals, k *kernel.Kernel, s *store.Store, log *slog.Logger) *ag
 		guest:        guestState{task: findGuest(g), reports: make(chan openwrt.Report)},
 		beatTimer:    time.NewTimer(time.Hour),
 	}
+	a.web = newWeb(a)
 	return a
 }
 
@@ -219,6 +221,7 @@ func (a *agent) step(ctx context.Context, e state.Event) {
 func (a *agent) note(kind, exit, text string) {
 	a.log.Info(text)
 	a.store.AddEvent(store.Event{Time: time.Now(), Kind: kind, Exit: exit, Text: text})
+	a.web.poke()
 }
 
 // turn looks at the kernel, compiles the plan and brings the kernel to it.

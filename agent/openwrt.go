@@ -14,6 +14,7 @@ import (
 	"github.com/lanseal/lanseal/agent/config"
 	"github.com/lanseal/lanseal/agent/openwrt"
 	"github.com/lanseal/lanseal/rules"
+	"github.com/lanseal/lanseal/webui"
 )
 
 // Times of the guest's task.
@@ -335,13 +336,7 @@ func restoreGuest(ctx context.Context, g globals) error {
 }
 
 // openwrtDoc is the guest's part of the status.
-type openwrtDoc struct {
-	LAN      []string `json:"lan"`
-	WAN      []string `json:"wan"`
-	Resolver bool     `json:"resolver"` // the router's resolver answers devices without a rule
-	Notes    []string `json:"notes"`
-	Error    string   `json:"error,omitempty"`
-}
+type openwrtDoc = webui.OpenWrt
 
 func (a *agent) describeGuest() *openwrtDoc {
 	s := &a.guest

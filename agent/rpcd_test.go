@@ -95,6 +95,13 @@ func TestP2PluginMethodsAreThoseOfTheACL(t *testing.T) {
 	}
 }
 
+// reply answers as the agent does.
+func reply(w http.ResponseWriter, status int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(v)
+}
+
 func TestPluginAnswers(t *testing.T) {
 	big := make([]string, 0, 4000)
 	for i := range cap(big) {

@@ -28,39 +28,7 @@ func (a *agent) serve(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, r *http.Request) {
-		var d statusDoc
-		if a.onLoop(r.Context(), func() { d = a.status(r.Context()) }) {
-			reply(w, http.StatusOK, d)
-		}
-	})
-	mux.HandleFunc("POST /api/v1/reload", func(w http.ResponseWriter, r *http.Request) {
-		if a.onLoop(r.Context(), func() { a.load(ctx); a.turn(ctx) }) {
-			reply(w, http.StatusOK, struct{}{})
-		}
-	})
-	mux.HandleFunc("GET /api/v1/events", a.eventsSince)
-	mux.HandleFunc("POST /api/v1/notify", a.notified)
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
-		var held bool
-		a.onLoop(r.Context(), func() { held = a.lockState.Routing && a.lockState.Firewall })
-		status := http.StatusOK
-		if !held {
-			status = http.StatusServiceUnavailable
-		}
-		reply(w, status, map[string]bool{"locks": held})
-	})
-	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: requestLimit, WriteTimeout: requestLimit}
-	go func() {
-		<-ctx.Done()
-		srv.Close()
-	}()
-	go func() {
-		if err := srv.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
-			a.log.Error("the socket failed", "error", err)
-		}
-	}()
+	a.web.serve(ctx, l)
 	return nil
 }
 
@@ -117,12 +85,6 @@ func (a *agent) onLoop(ctx context.Context, f func()) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-func reply(w http.ResponseWriter, status int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // the client went away
 }
 
 // errNoAgent says what to do where the agent should answer.

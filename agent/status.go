@@ -11,54 +11,14 @@ import (
 
 	"github.com/lanseal/lanseal/agent/state"
 	"github.com/lanseal/lanseal/rules"
+	"github.com/lanseal/lanseal/webui"
 )
 
-// statusDoc is the answer to "status --json" and GET status.
-type statusDoc struct {
-	State      state.Whole `json:"state"`
-	Since      time.Time   `json:"since"`
-	Reason     string      `json:"reason"`
-	KillSwitch bool        `json:"killswitch"`
-	Firewall   string      `json:"firewall"`
-	Locks      locks       `json:"locks"`
-	Exits      []exitDoc   `json:"exits"`
-	Blocked    blockedDoc  `json:"blocked"`
-	Healed     uint64      `json:"healed"`
-	Config     configDoc   `json:"config"`
-	OpenWrt    *openwrtDoc `json:"openwrt,omitempty"`
-	Error      string      `json:"error,omitempty"` // why the plan could not be applied
-	TimeKnown  bool        `json:"time_known"`      // the clock is synchronised
-	Version    string      `json:"version"`
-}
-
-type exitDoc struct {
-	Name      string      `json:"name"`
-	State     state.Phase `json:"state"`
-	Reason    string      `json:"reason"`
-	Type      string      `json:"type"`
-	Device    string      `json:"device"`
-	Endpoint  string      `json:"endpoint"`
-	Handshake *time.Time  `json:"handshake"`
-	RTT       float64     `json:"rtt_ms"`
-	Loss      float64     `json:"loss"`            // of probes while it was alive, from 0 to 1
-	Available float64     `json:"availability"`    // part of the time since it was configured, from 0 to 1
-	Fresh     int         `json:"fresh,omitempty"` // up again, and not gone back to before it has settled
-	Rx        uint64      `json:"rx_bytes"`
-	Tx        uint64      `json:"tx_bytes"`
-	IPv6      bool        `json:"ipv6"`
-	Resolvers []string    `json:"resolvers"`
-}
-
-type blockedDoc struct {
-	Packets uint64 `json:"packets"`
-	Bytes   uint64 `json:"bytes"`
-}
-
-// configDoc says whether the file as it is now is in force.
-type configDoc struct {
-	Valid  bool     `json:"valid"`
-	Errors []string `json:"errors,omitempty"`
-}
+// The documents of "status --json" are the web UI's.
+type (
+	statusDoc = webui.Status
+	exitDoc   = webui.Exit
+)
 
 // status is called on the loop. A plan that is due is applied first, so that
 // what is said is true of the kernel.
@@ -66,17 +26,31 @@ func (a *agent) status(ctx context.Context) statusDoc {
 	if a.dirty {
 		a.turn(ctx)
 	}
-	total := a.blocked
+	a.count(ctx, 0)
+	return a.describe()
+}
+
+// count reads the firewall's counters, unless that was done lately: it costs a
+// program.
+func (a *agent) count(ctx context.Context, longAgo time.Duration) {
+	if time.Since(a.countedAt) < longAgo {
+		return
+	}
+	a.countedAt, a.counted = time.Now(), a.blocked
 	if a.lockState.Firewall {
 		if now, err := a.k.Blocked(ctx); err == nil {
-			total = addBlocked(total, now)
+			a.counted = addBlocked(a.blocked, now)
 		}
 	}
+}
+
+// describe says what is known, without looking.
+func (a *agent) describe() statusDoc {
 	d := statusDoc{
-		State: a.st.Whole, Since: sinceNow(a.st.Since, time.Now()), Reason: a.st.Reason,
+		State: string(a.st.Whole), Since: sinceNow(a.st.Since, time.Now()), Reason: a.st.Reason,
 		KillSwitch: a.st.Policy.KillSwitch, Firewall: a.k.FirewallName(), Locks: a.lockState,
-		Exits: []exitDoc{}, Blocked: blockedDoc{total.Packets, total.Bytes}, Healed: a.healed,
-		Config:  configDoc{Valid: a.st.ConfigError == "", Errors: nonEmptyLines(a.st.ConfigError)},
+		Exits: []exitDoc{}, Blocked: webui.Counter{Packets: a.counted.Packets, Bytes: a.counted.Bytes}, Healed: a.healed,
+		Config:  webui.Validity{Valid: a.st.ConfigError == "", Errors: nonEmptyLines(a.st.ConfigError)},
 		OpenWrt: a.describeGuest(), Error: a.sealError, TimeKnown: a.timeKnown, Version: version,
 	}
 	for i, x := range a.st.Exits {
@@ -91,7 +65,7 @@ func sinceNow(then, now time.Time) time.Time { return now.Add(-now.Sub(then)).UT
 
 func describeExit(x state.Exit, e rules.Exit, fw *rules.Firewall) exitDoc {
 	d := exitDoc{
-		Name: x.Name, State: x.Phase, Reason: x.Reason, Type: x.Type, Device: x.Device,
+		Name: x.Name, State: string(x.Phase), Reason: x.Reason, Type: x.Type, Device: x.Device,
 		Endpoint: x.Status.Endpoint, RTT: float64(x.RTT.Microseconds()) / 1000,
 		Loss: x.Loss, Available: x.Availability(time.Now()), Fresh: x.Fresh,
 		Rx: x.Status.Rx, Tx: x.Status.Tx, IPv6: e.Carries(6), Resolvers: []string{},
@@ -152,15 +126,15 @@ func cmdStatus(ctx context.Context, g globals, args []string) (int, error) {
 	if asJSON {
 		enc := json.NewEncoder(g.stdout)
 		enc.SetIndent("", "  ")
-		return statusExit(d.State), enc.Encode(d)
+		return statusExit(state.Whole(d.State)), enc.Encode(d)
 	}
 	printStatus(g.stdout, d, time.Now())
-	return statusExit(d.State), nil
+	return statusExit(state.Whole(d.State)), nil
 }
 
 func printStatus(w io.Writer, d statusDoc, now time.Time) {
 	fmt.Fprintf(w, "%s for %s: %s\n", d.State, now.Sub(d.Since).Round(time.Second), d.Reason)
-	if !d.KillSwitch && d.State != state.Open {
+	if !d.KillSwitch && d.State != string(state.Open) {
 		fmt.Fprintln(w, "the kill switch is off: without a working exit, devices fall back to the WAN")
 	}
 	for _, e := range d.Exits {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/lanseal/lanseal/agent/clock"
@@ -109,17 +108,6 @@ func (a *agent) watchClock(ctx context.Context) {
 	}
 }
 
-// notified is POST /api/v1/notify?event=time-synced, for hotplug scripts.
-func (a *agent) notified(w http.ResponseWriter, r *http.Request) {
-	if event := r.URL.Query().Get("event"); event != "time-synced" {
-		reply(w, http.StatusBadRequest, map[string]string{"error": fmt.Sprintf("no event %q: there is time-synced", event), "field": "event"})
-		return
-	}
-	if a.onLoop(r.Context(), a.timeSynced) {
-		reply(w, http.StatusOK, struct{}{})
-	}
-}
-
 // cmdNotify passes on what a hotplug script was told. Where no agent runs
 // there is nobody to tell, which is no error.
 func cmdNotify(ctx context.Context, g globals, args []string) (int, error) {
@@ -130,5 +118,5 @@ func cmdNotify(ctx context.Context, g globals, args []string) (int, error) {
 	if err != nil {
 		return 2, err
 	}
-	return tellAgent(ctx, g, "/api/v1/notify?event="+operands[0])
+	return tellAgent(ctx, g, "/api/v1/"+operands[0])
 }

@@ -43,6 +43,7 @@ func (a *agent) remember(ctx context.Context, s kernel.State) {
 		}
 	}
 	a.names.own.Store(&own)
+	a.web.follow(a.cfg, a.st.Policy, s.Facts)
 	if now.linked {
 		now.who = who // while there is none, the last one is remembered
 	}

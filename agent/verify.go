@@ -13,20 +13,14 @@ import (
 	"github.com/lanseal/lanseal/agent/kernel"
 	"github.com/lanseal/lanseal/agent/state"
 	"github.com/lanseal/lanseal/rules"
+	"github.com/lanseal/lanseal/webui"
 )
 
-// verifyDoc is what "verify --json" prints.
-type verifyDoc struct {
-	OK       bool      `json:"ok"`
-	Findings []finding `json:"findings"`
-	Notes    []string  `json:"notes"` // no way past the locks, but worth knowing
-}
-
-// finding is one difference from the plan, or one way past it.
-type finding struct {
-	Where string `json:"where"` // routing, firewall, path, tunnel
-	What  string `json:"what"`
-}
+// The documents of "verify --json" are the web UI's.
+type (
+	verifyDoc = webui.Verification
+	finding   = webui.Finding
+)
 
 // verifyWait bounds the question to the agent: one that is stopped or busy
 // must not keep the kernel from being looked at.
@@ -37,26 +31,36 @@ func cmdVerify(ctx context.Context, g globals, args []string) (int, error) {
 	if err := none(flags(args, func(fs *flag.FlagSet) { fs.BoolVar(&asJSON, "json", false, "") })); err != nil {
 		return 2, err
 	}
+	d, policy, err := verifyNow(ctx, g)
+	if err != nil {
+		return 2, err
+	}
+	return printVerify(g, d, asJSON, policy)
+}
+
+// verifyNow looks at the kernel by itself, and asks the agent for nothing but
+// which exits are up.
+func verifyNow(ctx context.Context, g globals) (verifyDoc, rules.Policy, error) {
 	cfg, err := loadConfig(ctx, g, true)
 	policy := cfg.PolicyAt(time.Now())
 	d := verifyDoc{Findings: []finding{}, Notes: []string{}}
 	if err != nil {
 		if policy.Enabled && len(policy.LAN) == 0 {
-			return 2, fmt.Errorf("the LAN is not known: %w", err)
+			return d, policy, fmt.Errorf("the LAN is not known: %w", err)
 		}
 		d.Notes = append(d.Notes, "the configuration is not valid, compared with the seal: "+err.Error())
 		policy = rules.SealedPolicy(policy)
 	}
 	k, err := kernel.Open(kernel.Options{Firewall: cfg.Firewall, StateDir: g.state})
 	if err != nil {
-		return 2, err
+		return d, policy, err
 	}
 	defer k.Close()
 	candidates, notes := exitsUp(ctx, g, cfg, policy)
 	d.Notes = append(d.Notes, notes...)
 	best, err := verifyAgainst(ctx, k, policy, candidates)
 	if err != nil {
-		return 2, err
+		return d, policy, err
 	}
 	d.Findings = append(d.Findings, best...)
 	d.Findings = append(d.Findings, tunnelFindings(cfg, policy)...)
@@ -67,7 +71,7 @@ func cmdVerify(ctx context.Context, g globals, args []string) (int, error) {
 		d.Notes = append(d.Notes, "net.ipv4.ip_forward is 0: the machine forwards nothing, not even into the tunnel")
 	}
 	d.OK = len(d.Findings) == 0
-	return printVerify(g, d, asJSON, policy)
+	return d, policy, nil
 }
 
 func printVerify(g globals, d verifyDoc, asJSON bool, p rules.Policy) (int, error) {
@@ -109,7 +113,7 @@ func exitsUp(ctx context.Context, g globals, cfg *config.Config, p rules.Policy)
 	var d statusDoc
 	if err := call(ctx, g.socket, "GET", "/api/v1/status", nil, &d); err == nil {
 		for _, e := range d.Exits {
-			up[e.Name], fresh[e.Name] = e.State == state.Up, e.Fresh
+			up[e.Name], fresh[e.Name] = e.State == string(state.Up), e.Fresh
 		}
 		return []rules.Facts{{Up: up, Fresh: fresh, TimeUnknown: !d.TimeKnown, Resolver: d.OpenWrt != nil && d.OpenWrt.Resolver}}, nil
 	}
@@ -166,21 +170,21 @@ func compare(ctx context.Context, k *kernel.Kernel, s kernel.State, p rules.Poli
 	for _, step := range rules.Steps(s.Have, want) {
 		switch step.Kind {
 		case rules.StepAddRule:
-			found = append(found, finding{"routing", "missing: " + step.Rule.String()})
+			found = append(found, finding{Where: "routing", What: "missing: " + step.Rule.String()})
 		case rules.StepDelRule:
-			found = append(found, finding{"routing", "foreign: " + step.Rule.String()})
+			found = append(found, finding{Where: "routing", What: "foreign: " + step.Rule.String()})
 		case rules.StepSetRoute:
-			found = append(found, finding{"routing", "missing: " + step.Route.String()})
+			found = append(found, finding{Where: "routing", What: "missing: " + step.Route.String()})
 		case rules.StepDelRoute:
-			found = append(found, finding{"routing", "foreign: " + step.Route.String()})
+			found = append(found, finding{Where: "routing", What: "foreign: " + step.Route.String()})
 		case rules.StepLink:
-			found = append(found, finding{"tunnel", "differs from: " + step.Link.String()})
+			found = append(found, finding{Where: "tunnel", What: "differs from: " + step.Link.String()})
 		case rules.StepSysctl:
-			found = append(found, finding{"routing", fmt.Sprintf("sysctl %s is not %s", step.Sysctl.Path, step.Sysctl.Value)})
+			found = append(found, finding{Where: "routing", What: fmt.Sprintf("sysctl %s is not %s", step.Sysctl.Path, step.Sysctl.Value)})
 		}
 	}
 	for _, d := range diffs {
-		found = append(found, finding{"firewall", d})
+		found = append(found, finding{Where: "firewall", What: d})
 	}
 	if p.Enabled && p.KillSwitch {
 		found = append(found, earlier(s.All, p)...)
@@ -200,7 +204,7 @@ func earlier(all []rules.Rule, p rules.Policy) []finding {
 	for _, r := range all {
 		local := r.Priority == 0 && r.Table == 255
 		if r.Priority < rules.PriorityFirst && !local && !r.Unreachable && (r.In == "" || slices.Contains(p.LAN, r.In)) {
-			found = append(found, finding{"path", "comes before the routing lock: " + r.String()})
+			found = append(found, finding{Where: "path", What: "comes before the routing lock: " + r.String()})
 		}
 	}
 	return found
@@ -238,7 +242,7 @@ func paths(k *kernel.Kernel, f rules.Facts, p rules.Policy, want rules.Plan) ([]
 						return nil, fmt.Errorf("asking for the route from %s to %s: %w", lan, dst, err)
 					}
 					if by != "" && by != device && by != "lo" {
-						found = append(found, finding{"path", fmt.Sprintf("from %s to %s (mark 0x%x) the kernel routes by %s", lan, dst, mark, by)})
+						found = append(found, finding{Where: "path", What: fmt.Sprintf("from %s to %s (mark 0x%x) the kernel routes by %s", lan, dst, mark, by)})
 					}
 				}
 			}
@@ -257,11 +261,11 @@ func tunnelFindings(cfg *config.Config, p rules.Policy) []finding {
 		s, err := newDriver(e, cfg.Tunnels[i], nil).Status()
 		switch {
 		case err != nil:
-			found = append(found, finding{"tunnel", fmt.Sprintf("%s: %v", e.Device, err)})
+			found = append(found, finding{Where: "tunnel", What: fmt.Sprintf("%s: %v", e.Device, err)})
 		case !s.Exists:
-			found = append(found, finding{"tunnel", e.Device + " is missing"})
+			found = append(found, finding{Where: "tunnel", What: e.Device + " is missing"})
 		case !s.Configured:
-			found = append(found, finding{"tunnel", e.Device + " does not carry the keys, mark and peers of its file"})
+			found = append(found, finding{Where: "tunnel", What: e.Device + " does not carry the keys, mark and peers of its file"})
 		}
 	}
 	return found

@@ -178,6 +178,13 @@ func (w *writer) sets(fw *Firewall) {
 	w.line("size 4096")
 	w.line("flags dynamic")
 	w.close()
+	for _, s := range [][2]string{{"sent", "ether_addr"}, {"received4", "ipv4_addr"}, {"received6", "ipv6_addr"}} {
+		w.open("set %s", s[0])
+		w.line("type %s", s[1])
+		w.line("size 4096")
+		w.line("flags dynamic")
+		w.close()
+	}
 	w.open("counter blocked_total")
 	w.close()
 

@@ -23,6 +23,7 @@ func (w *writer) forward(fw *Firewall) {
 
 	w.open("chain from_lan")
 	w.rule("from LAN to LAN", "oifname @lan accept")
+	w.line("update @sent { ether saddr counter }")
 	for _, e := range fw.Exits {
 		w.rule("devices on exit "+e.Name, "meta mark & 0x%08x == 0x%08x oifname %q accept", MarkMask, e.Mark, e.Device)
 	}
@@ -33,6 +34,7 @@ func (w *writer) forward(fw *Firewall) {
 	w.close()
 
 	w.open("chain into_lan")
+	w.rule("bytes by device; a flood that was not asked for fills no set", "ct state established,related jump received")
 	w.rule("replies through a tunnel", "iifname @tunnels ct state established,related accept")
 	if usesDirect(fw) {
 		w.rule("replies to direct devices", "iifname != @tunnels ct mark & 0x%08x == 0x%08x ct state established,related accept", MarkMask, MarkDirect)
@@ -48,6 +50,11 @@ func (w *writer) forward(fw *Firewall) {
 		w.rule("devices without a rule are not protected", "iifname != @tunnels ct state new accept")
 	}
 	w.rule("nothing unsolicited reaches the LAN", "drop")
+	w.close()
+
+	w.open("chain received")
+	w.line("update @received4 { ip daddr counter }")
+	w.line("update @received6 { ip6 daddr counter }")
 	w.close()
 }
 

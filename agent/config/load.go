@@ -33,11 +33,16 @@ func Load(path string, opts Options) (*Config, error) {
 	case err != nil:
 		l.whole(cause(err))
 	default:
-		l.cfg.File = parse(path, data)
-		l.problems = append(l.problems, l.cfg.File.problems...)
-		l.load(l.cfg.File)
+		l.text(data)
 	}
 	return l.cfg, asError(l.problems)
+}
+
+// text reads what a file says, or will say.
+func (l *loader) text(data []byte) {
+	l.cfg.File = parse(l.path, data)
+	l.problems = append(l.problems, l.cfg.File.problems...)
+	l.load(l.cfg.File)
 }
 
 // closed is what holds when nothing can be read.

@@ -19,8 +19,11 @@ type Firewall interface {
 }
 
 // Blocked counts packets that were refused since the firewall was last
-// replaced, by hardware address where it is known.
+// replaced, by hardware address where it is known; and, with nft, what devices
+// sent out of the LAN and got from there.
 type Blocked struct {
 	Packets, Bytes uint64
 	ByMAC          map[string]uint64 // packets
+	Sent           map[string]uint64 // bytes, by hardware address
+	Received       map[string]uint64 // bytes, by address: the hardware's is not known in forward
 }

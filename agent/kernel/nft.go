@@ -280,9 +280,9 @@ func contextLines(s string) lines {
 	return l
 }
 
-// Blocked reads the counter and the per-device set.
+// Blocked reads the counter and the per-device sets.
 func (n *nft) Blocked(ctx context.Context) (Blocked, error) {
-	b := Blocked{ByMAC: map[string]uint64{}}
+	b := Blocked{ByMAC: map[string]uint64{}, Sent: map[string]uint64{}, Received: map[string]uint64{}}
 	out, err := n.run(ctx, "", "-j", "list", "table", "inet", rules.NFTable)
 	if err != nil {
 		return b, err
@@ -306,19 +306,32 @@ func (n *nft) Blocked(ctx context.Context) (Blocked, error) {
 		if o.Counter != nil && o.Counter.Name == "blocked_total" {
 			b.Packets, b.Bytes = o.Counter.Packets, o.Counter.Bytes
 		}
-		if o.Set != nil && o.Set.Name == "blocked" {
-			for _, raw := range o.Set.Elem {
-				var e struct {
-					Elem struct {
-						Val     string
-						Counter struct{ Packets uint64 }
-					}
-				}
-				if json.Unmarshal(raw, &e) == nil && e.Elem.Val != "" {
-					b.ByMAC[e.Elem.Val] = e.Elem.Counter.Packets
-				}
-			}
+		if o.Set == nil {
+			continue
+		}
+		switch o.Set.Name {
+		case "blocked":
+			eachCounter(o.Set.Elem, func(mac string, packets, _ uint64) { b.ByMAC[mac] = packets })
+		case "sent":
+			eachCounter(o.Set.Elem, func(mac string, _, bytes uint64) { b.Sent[mac] = bytes })
+		case "received4", "received6":
+			eachCounter(o.Set.Elem, func(ip string, _, bytes uint64) { b.Received[ip] = bytes })
 		}
 	}
 	return b, nil
+}
+
+// eachCounter calls f for each element of a set that counts.
+func eachCounter(elements []json.RawMessage, f func(val string, packets, bytes uint64)) {
+	for _, raw := range elements {
+		var e struct {
+			Elem struct {
+				Val     string
+				Counter struct{ Packets, Bytes uint64 }
+			}
+		}
+		if json.Unmarshal(raw, &e) == nil && e.Elem.Val != "" {
+			f(e.Elem.Val, e.Elem.Counter.Packets, e.Elem.Counter.Bytes)
+		}
+	}
 }

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -121,7 +122,7 @@ func (d *demo) keep(status int, release func()) {
 		d.s.fact(plain, "enter the "+h.Name, "ip netns exec %s sh", h.NS)
 	}
 	if at := d.forwardWebUI(); at != "" {
-		d.s.fact(plain, "web UI", "%s", at)
+		d.s.fact(plain, "web UI", "%s, password %s", at, webUIPassword)
 	}
 	d.s.fact(plain, "end it", "bin/lanseal-lab clean")
 	release()
@@ -140,6 +141,8 @@ func (d *demo) keep(status int, release func()) {
 const (
 	webUIAt   = "127.0.0.1:8053"
 	webUIPort = 8053
+
+	webUIPassword = "lanseal demo"
 )
 
 // forwardWebUI brings the router's web UI to this machine, if there is one.
@@ -150,6 +153,12 @@ func (d *demo) forwardWebUI() string {
 		return ""
 	}
 	c.Close()
+	set := d.l.Router.Command(context.Background(), d.l.Opts.Lanseal, "--persist", d.a.Persist, "passwd")
+	set.Stdin = strings.NewReader(webUIPassword + "\n")
+	if out, err := set.CombinedOutput(); err != nil {
+		d.s.printf("%s", out)
+		return ""
+	}
 	ln, err := net.Listen("tcp", webUIAt)
 	if err != nil {
 		return ""

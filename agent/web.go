@@ -1,0 +1,251 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/lanseal/lanseal/agent/config"
+	"github.com/lanseal/lanseal/agent/kernel"
+	"github.com/lanseal/lanseal/rules"
+	"github.com/lanseal/lanseal/webui"
+)
+
+// webPort is where the page is, on the LAN's addresses.
+const webPort = 8053
+
+// countEvery is how old the counters may be that the page shows.
+const countEvery = 4 * time.Second
+
+// web is the agent as the web UI sees it. It lives beside the loop, and what
+// it needs of the loop's it asks there.
+type web struct {
+	a      *agent
+	ctx    context.Context // of the agent's run, once it serves
+	server *webui.Server
+	places chan []place // where to listen from now on; the newest counts
+
+	mu   sync.Mutex
+	seen map[string]time.Time // devices, by MAC
+	leak webui.LeakTest
+}
+
+// place is one address to listen on, on one device.
+type place struct {
+	device string
+	at     netip.AddrPort
+}
+
+func newWeb(a *agent) *web {
+	w := &web{a: a, places: make(chan []place, 1), seen: map[string]time.Time{}, leak: webui.LeakTest{State: "none", Probes: []webui.Probe{}, Leaks: []string{}}}
+	w.server = webui.New(webui.Options{
+		Agent: webui.Agent{Observer: w, Config: webConfig{w}, TunnelFiles: webTunnels{w}, Prover: webProver{w}, Steward: w, Accounts: findAccounts(a.g)},
+		Log:   a.log, Now: time.Now, Names: routerNames, HowTo: howToPassword(),
+	})
+	return w
+}
+
+// serve answers on the unix socket, and on the LAN where follow says.
+func (w *web) serve(ctx context.Context, l net.Listener) {
+	w.ctx = ctx
+	go w.server.Run(ctx)
+	go func() {
+		if err := w.server.Socket(ctx, l); err != nil {
+			w.a.log.Error("the socket failed", "error", err)
+		}
+	}()
+	go w.listen(ctx)
+}
+
+func (w *web) poke() { w.server.Poke() }
+
+// routerNames are the names that the router may be asked for by: a name that a
+// stranger can register is none of them.
+func routerNames() []string {
+	names := []string{"lanseal", "lanseal.lan"}
+	if h, err := os.Hostname(); err == nil && h != "" {
+		h, _, _ = strings.Cut(strings.ToLower(h), ".")
+		names = append(names, h, h+".lan", h+".local", h+".home.arpa", h+".internal")
+	}
+	return names
+}
+
+// follow works out where the page listens: on the LAN, never elsewhere.
+func (w *web) follow(cfg *config.Config, p rules.Policy, f rules.Facts) {
+	places := webPlaces(cfg, p, f)
+	select {
+	case <-w.places: // the one before was not taken
+	default:
+	}
+	w.places <- places
+}
+
+// webPlaces are the LAN's addresses, or the one that the user names if it is
+// the LAN's or the router's own loopback.
+func webPlaces(cfg *config.Config, p rules.Policy, f rules.Facts) []place {
+	port, only := uint16(webPort), netip.Addr{}
+	if cfg != nil {
+		if !cfg.WebUI {
+			return nil
+		}
+		if cfg.WebUIListen.IsValid() {
+			port, only = cfg.WebUIListen.Port(), cfg.WebUIListen.Addr()
+		}
+	}
+	devices := slices.Clone(p.LAN)
+	if only.IsLoopback() {
+		devices = append(devices, "lo")
+	}
+	var out []place
+	for _, d := range devices {
+		for _, pr := range f.Links[d].Prefixes {
+			a := pr.Addr()
+			named := only.IsValid() && !only.IsUnspecified()
+			if a.IsLinkLocalUnicast() || named && a != only {
+				continue
+			}
+			out = append(out, place{d, netip.AddrPortFrom(a, port)})
+		}
+	}
+	return out
+}
+
+// listen keeps the listeners equal to the places.
+func (w *web) listen(ctx context.Context) {
+	open := map[place]func(){}
+	ended := make(chan place)
+	failed := map[place]string{}
+	for {
+		var want []place
+		select {
+		case <-ctx.Done():
+			return
+		case p := <-ended:
+			delete(open, p)
+			continue
+		case want = <-w.places:
+		}
+		for p, stop := range open {
+			if !slices.Contains(want, p) {
+				stop()
+				delete(open, p)
+			}
+		}
+		for _, p := range want {
+			if open[p] != nil {
+				continue
+			}
+			stop, err := w.open(ctx, p, ended)
+			if err != nil {
+				if failed[p] != err.Error() {
+					failed[p] = err.Error()
+					w.a.log.Error("the web UI cannot listen", "address", p.at, "device", p.device, "error", err)
+				}
+				continue
+			}
+			delete(failed, p)
+			open[p] = stop
+		}
+	}
+}
+
+// open listens until stop is called; a listener that fails by itself says so.
+func (w *web) open(ctx context.Context, p place, ended chan<- place) (stop func(), err error) {
+	cert, err := webCertificate(w.a.g.persist)
+	if err != nil {
+		return nil, err
+	}
+	l, err := kernel.ListenOn(ctx, p.device, p.at)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	w.a.log.Info("the web UI listens", "address", p.at, "device", p.device, "tls", cert != nil)
+	go func() {
+		err := w.server.LAN(ctx, l, cert)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			w.a.log.Error("the web UI's listener failed", "address", p.at, "error", err)
+		}
+		select {
+		case ended <- p:
+		case <-ctx.Done():
+		}
+	}()
+	return func() { cancel(); l.Close() }, nil
+}
+
+// webCertificate is the page's, if there is one. Links to the router's own
+// (/etc/uhttpd.crt and .key) will do; those may be DER.
+func webCertificate(persist string) (*tls.Certificate, error) {
+	crt, errC := os.ReadFile(filepath.Join(persist, "webui.crt"))
+	key, errK := os.ReadFile(filepath.Join(persist, "webui.key"))
+	if os.IsNotExist(errC) && os.IsNotExist(errK) {
+		return nil, nil
+	}
+	if errC != nil || errK != nil {
+		return nil, fmt.Errorf("reading the web UI's certificate: webui.crt and webui.key are both needed in %s", persist)
+	}
+	c, err := tls.X509KeyPair(asPEM(crt, "CERTIFICATE"), asPEM(key, "PRIVATE KEY"))
+	if err != nil {
+		return nil, fmt.Errorf("reading the web UI's certificate: %w", err)
+	}
+	return &c, nil
+}
+
+// Status asks the loop. A plan that is due is applied first if it is to be
+// fresh, so that what is said is true of the kernel.
+func (w *web) Status(ctx context.Context, fresh bool) (d webui.Status, err error) {
+	ok := w.a.onLoop(ctx, func() {
+		if fresh {
+			d = w.a.status(ctx)
+			return
+		}
+		w.a.count(ctx, countEvery)
+		d = w.a.describe()
+	})
+	if !ok {
+		err = webui.ErrBusy
+	}
+	return d, err
+}
+
+// Events are the store's. The page draws states from them, so those are taken
+// out of the text.
+func (w *web) Events(after uint64, since time.Time) []webui.Event {
+	all := w.a.store.Events(after, since)
+	out := make([]webui.Event, len(all))
+	for i, e := range all {
+		out[i] = webui.Event{ID: e.ID, Time: e.Time, Kind: e.Kind, Exit: e.Exit, Text: e.Text}
+		if _, after, found := strings.Cut(e.Text, " → "); found && e.Kind == "state" {
+			out[i].State, _, _ = strings.Cut(after, ":")
+		}
+	}
+	return out
+}
+
+// Reload reads the configuration again, and applies it.
+func (w *web) Reload(ctx context.Context) error {
+	if !w.a.onLoop(ctx, func() { w.a.load(w.ctx); w.a.turn(w.ctx) }) {
+		return webui.ErrBusy
+	}
+	return nil
+}
+
+// TimeSynced is what a hotplug script saw.
+func (w *web) TimeSynced(ctx context.Context) error {
+	if !w.a.onLoop(ctx, w.a.timeSynced) {
+		return webui.ErrBusy
+	}
+	return nil
+}
