@@ -233,9 +233,13 @@ func TestNTPLeavesInNeed(t *testing.T) {
 				return err
 			})
 			if firewall == "nft" { // on iptables the look itself is taken for a change, and mended
-				if out, _, status, err := a.Run(ctx, "verify"); err != nil || status != 0 {
-					t.Errorf("lanseal verify: %v, status %d: %s", err, status, out)
-				}
+				until(ctx, t, "the plan in force, with the tunnel's device, which has just been made", func() error {
+					out, _, status, err := a.Run(ctx, "verify")
+					if err == nil && status != 0 {
+						err = fmt.Errorf("lanseal verify: status %d: %s", status, out)
+					}
+					return err
+				})
 			}
 			if answered, n := asks(l.Router); !answered || n == 0 {
 				t.Errorf("in need, the router is answered: %v, by %d frames", answered, n)

@@ -258,7 +258,7 @@ func TestLeakTest(t *testing.T) {
 	l.NoLeak(t, marks)
 	// Without the agent and with both locks gone the same packets get out.
 	a.Kill9()
-	for _, c := range []string{"nft delete table inet lanseal", "ip rule flush", "ip rule add lookup main", "ip -6 rule flush", "ip -6 rule add lookup main"} {
+	for _, c := range []string{"nft delete table inet lanseal", "nft delete table netdev lanseal", "ip rule flush", "ip rule add lookup main", "ip -6 rule flush", "ip -6 rule add lookup main"} {
 		if out, err := l.Router.Command(ctx, strings.Fields(c)...).CombinedOutput(); err != nil {
 			t.Fatalf("%s: %v %s", c, err, out)
 		}
