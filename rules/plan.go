@@ -79,6 +79,7 @@ type Firewall struct {
 	Uplinks    []string // devices known to lead to the internet
 	Near       []string // other local networks' devices (management, containers): the router itself may talk to them
 	Foreign    []string // exits' devices that somebody else makes
+	Orphans    []string // devices of exits that are not in force, and may still deliver: held like the others
 	Exits      []FirewallExit
 	Default    Way // devices without an own rule
 	Members    []Member
