@@ -3,6 +3,7 @@ package rules
 import (
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // Compile makes the plan for a policy under the facts. A disabled policy makes
@@ -143,7 +144,7 @@ func uplinks(p Policy, f Facts) []string {
 	slices.Sort(ups)
 	ups = slices.Compact(ups)
 	return slices.DeleteFunc(ups, func(d string) bool {
-		return slices.Contains(p.LAN, d) || slices.ContainsFunc(p.Exits, func(e Exit) bool { return e.Device == d })
+		return strings.HasPrefix(d, DevicePrefix) || slices.Contains(p.LAN, d) || slices.ContainsFunc(p.Exits, func(e Exit) bool { return e.Device == d })
 	})
 }
 
@@ -159,7 +160,7 @@ func nearDevices(p Policy, f Facts) []string {
 	var near []string
 	for name, l := range f.Links {
 		switch {
-		case l.Loopback || !l.Up || slices.Contains(p.LAN, name) || slices.Contains(ups, name):
+		case l.Loopback || !l.Up || strings.HasPrefix(name, DevicePrefix) || slices.Contains(p.LAN, name) || slices.Contains(ups, name):
 		case slices.ContainsFunc(p.Exits, func(e Exit) bool { return e.Device == name }):
 		case slices.ContainsFunc(l.Prefixes, func(pr netip.Prefix) bool { return pr.Addr().IsPrivate() }):
 			near = append(near, name)
@@ -169,11 +170,26 @@ func nearDevices(p Policy, f Facts) []string {
 	return near
 }
 
+// orphans are devices of lanseal's making that belong to no exit in force: the
+// configuration has become invalid, or an agent was killed before it removed
+// one. Their tunnels may still deliver what servers answer.
+func orphans(p Policy, f Facts) []string {
+	var all []string
+	for name := range f.Links {
+		if strings.HasPrefix(name, DevicePrefix) && !slices.ContainsFunc(p.Exits, func(e Exit) bool { return e.Enabled && e.Device == name }) {
+			all = append(all, name)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
 func firewall(p Policy, f Facts) *Firewall {
 	fw := &Firewall{
 		LAN:          slices.Clone(p.LAN),
 		Uplinks:      uplinks(p, f),
 		Near:         nearDevices(p, f),
+		Orphans:      orphans(p, f),
 		Default:      p.way(p.Via, f),
 		Hijack:       p.DNS != DNSOff,
 		Redirect:     f.Resolver,

@@ -101,7 +101,7 @@ func (fw *Firewall) tunnelDevices() []string {
 	for _, e := range fw.Exits {
 		ds = append(ds, e.Device)
 	}
-	return ds
+	return append(ds, fw.Orphans...)
 }
 
 // tunnelAddress is one address and the devices that bear it: a provider may

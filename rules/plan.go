@@ -80,6 +80,7 @@ type Firewall struct {
 	Near       []string // other local networks' devices (management, containers): the router itself may talk to them
 	Foreign    []string // exits' devices that somebody else makes
 	Net        []string // uplinks under the third net, see NFTNet
+	Orphans    []string // devices of exits that are not in force, and may still deliver: held like the others
 	Exits      []FirewallExit
 	Default    Way // devices without an own rule
 	Members    []Member

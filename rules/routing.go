@@ -74,6 +74,9 @@ func policyRules(p Policy, f Facts, fw *Firewall) []Rule {
 		for _, e := range fw.Exits {
 			add(Rule{Priority: prioLANBlock, In: e.Device, Unreachable: true, Why: "exit " + e.Name + " reaches the LAN and nothing else"})
 		}
+		for _, d := range fw.Orphans {
+			add(Rule{Priority: prioLANBlock, In: d, Unreachable: true, Why: "no exit in force: it reaches nothing"})
+		}
 		if !p.RouterDirect {
 			if e := fw.exit(p.routerWay(f)); e != nil {
 				add(Rule{Priority: prioRouterExit, In: "lo", Table: tableOf(e.Mark), Why: "the router itself uses exit " + e.Name})

@@ -8,7 +8,29 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
+
+// Listens says whether this very agent, and not one before it, holds the socket.
+func (a *Agent) Listens() bool {
+	c, err := net.Dial("unix", a.Socket)
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	raw, err := c.(*net.UnixConn).SyscallConn()
+	if err != nil {
+		return false
+	}
+	pid := 0
+	_ = raw.Control(func(fd uintptr) {
+		if cred, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+			pid = int(cred.Pid)
+		}
+	})
+	return pid == a.Pid()
+}
 
 // Event is one entry of the agent's history.
 type Event struct {

@@ -99,7 +99,7 @@ func summary(out io.Writer, all []threats.Tortured, took time.Duration) error {
 		}
 		failed = append(failed, fmt.Errorf("seed %d", r.Seed))
 		last := r.Story[max(0, len(r.Story)-20):]
-		fmt.Fprintf(out, "\nseed %d: %v\n  the last steps: %s\n  capture and log: %s, .log\n  again: make torture SEED=%d SEEDS=1 STEPS=%d\n",
+		fmt.Fprintf(out, "\nseed %d: %.2000v\n  the last steps: %s\n  capture and log: %s, .log\n  again: make torture SEED=%d SEEDS=1 STEPS=%d\n",
 			r.Seed, r.Err, strings.Join(last, "; "), r.Pcap, r.Seed, len(r.Story))
 	}
 	fmt.Fprintf(out, "\n%d seeds, %d steps, %d packets of clients, %d leaked, %d agents started, %d checks, service back within %s, in %s\n",
