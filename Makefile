@@ -5,11 +5,11 @@ VERSION ?= 0.1.0
 export PATH := $(PATH):/usr/local/go/bin:/usr/sbin:/sbin
 
 # Without these tags gin calls methods by name, and the linker keeps everything.
-export GOFLAGS := -tags=nomsgpack,validator_novalidatefn
+TAGS := nomsgpack,validator_novalidatefn,nethttpomithttp2
+export GOFLAGS := -tags=$(TAGS)
 BUILD := go build -trimpath -buildvcs=false
 # What keeps the binary small; cross/build.go says why.
-LEAN := -tags nomsgpack,validator_novalidatefn -gcflags=all=-l -gcflags=runtime= -gcflags=internal/runtime/...= \
-	-gcflags=crypto/...= -gcflags=golang.org/x/crypto/...= -gcflags=golang.zx2c4.com/wireguard/...=
+LEAN := -gcflags=all=-l -gcflags=golang.org/x/crypto/...= -gcflags=golang.zx2c4.com/wireguard/...=
 LDFLAGS := -s -w -X main.version=$(VERSION)
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PACKAGES := ./...

@@ -255,7 +255,7 @@ func TestHouseRules(t *testing.T) {
 }
 
 // tags are those of every build; without them gin's parts call methods by name.
-const tags = "nomsgpack,validator_novalidatefn"
+const tags = "nomsgpack,validator_novalidatefn,nethttpomithttp2"
 
 // The binaries keep within the budget of a router's flash, which stands in
 // cross/size.go.

@@ -12,15 +12,15 @@ import (
 )
 
 // tags cut out parts of gin that call methods by name, which would make the
-// linker keep everything; agent/house_test.go watches over it.
-const tags = "nomsgpack,validator_novalidatefn"
+// linker keep everything (agent/house_test.go watches over it), and HTTP/2, which
+// a page of 40 kB and a socket have no use for.
+const tags = "nomsgpack,validator_novalidatefn,nethttpomithttp2"
 
 // lean are the flags that keep the binary small: without inlining it is a sixth
-// smaller when packed. What every packet and every byte of TLS goes through is
-// inlined all the same. The Makefile has them too, and a test keeps them equal.
+// smaller when packed. What every packet goes through is inlined all the same. The Makefile has them too, and a test keeps them equal.
 func lean() []string {
 	out := []string{"-gcflags=all=-l"}
-	for _, hot := range []string{"runtime", "internal/runtime/...", "crypto/...", "golang.org/x/crypto/...", "golang.zx2c4.com/wireguard/..."} {
+	for _, hot := range []string{"golang.org/x/crypto/...", "golang.zx2c4.com/wireguard/..."} {
 		out = append(out, "-gcflags="+hot+"=")
 	}
 	return out

@@ -29,7 +29,7 @@ func (j job) size() error {
 		if err != nil {
 			return err
 		}
-		xz := exec.Command("xz", "-9e", "--stdout", j.binary(t))
+		xz := exec.Command("xz", append(filter(t.goarch), "--stdout", j.binary(t))...)
 		xz.Stderr = os.Stderr
 		packed, err := xz.Output()
 		if err != nil {
@@ -50,6 +50,18 @@ func (j job) size() error {
 		return fmt.Errorf("%s: more than %d bytes raw or %d xz", strings.Join(over, ", "), mostRaw, mostXZ)
 	}
 	return nil
+}
+
+// filter is how OpenWrt's images are packed: for x86 and 32-bit arm by xz's
+// filter for their jumps (include/image.mk, BCJ_FILTER).
+func filter(goarch string) []string {
+	switch goarch {
+	case "amd64", "386":
+		return []string{"--x86", "--lzma2=preset=9e"}
+	case "arm":
+		return []string{"--arm", "--lzma2=preset=9e"}
+	}
+	return []string{"-9e"}
 }
 
 func gzipped(raw []byte) (int, error) {

@@ -55,7 +55,7 @@ var product = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "lanseal")
-	cmd := exec.Command("go", "build", "-tags", "nomsgpack,validator_novalidatefn", "-o", path, "../../agent")
+	cmd := exec.Command("go", "build", "-tags", "nomsgpack,validator_novalidatefn,nethttpomithttp2", "-o", path, "../../agent")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building the product: %w: %s", err, out)
