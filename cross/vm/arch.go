@@ -15,7 +15,7 @@ type arch struct {
 	board   []string // its arguments
 	memory  int      // MB
 	console string   // device of the kernel's console
-	orders  string   // device of the lab's orders, below /dev
+	orders  string   // device of the lab's orders, below /dev, as a pattern
 	flash   string   // device of the flash, below /dev
 	slots   []string // PCI slots of LAN and WAN; nil: as QEMU likes
 	tuple   string   // of the cross compiler, for what is built here; empty: Debian's packages
@@ -31,7 +31,7 @@ type arch struct {
 // the board's own disk.
 func arches() []arch {
 	malta := arch{console: "ttyS0", orders: "ttyS1", flash: "sda", slots: []string{"0x12", "0x14"}}
-	virt := arch{console: "ttyAMA0", orders: "vport0p1", flash: "vda", memory: 256}
+	virt := arch{console: "ttyAMA0", orders: "vport*p1", flash: "vda", memory: 256}
 
 	amd64 := arch{name: "x86_64", is: "Debian's kernel, nft", target: "amd64",
 		qemu: "qemu-system-x86_64", board: []string{"-M", "q35", "-cpu", "Nehalem"}, memory: 256,

@@ -78,6 +78,16 @@ func (m *machine) Off() {
 	}
 }
 
+// Ended waits until the guest has switched itself off.
+func (m *machine) Ended(ctx context.Context) error {
+	m.hangUp()
+	err := m.proc.Wait(ctx)
+	if err == nil {
+		m.proc = nil
+	}
+	return err
+}
+
 // PowerCut is the reset button: no script runs.
 func (m *machine) PowerCut() error {
 	m.hangUp()

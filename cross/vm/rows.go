@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -95,7 +97,7 @@ func (s *scenario) offloaded(ctx context.Context) (string, error) {
 // arm switches lanseal on while flows are established, offloaded where the
 // kernel can (T13): they end, and nothing leaks from then on.
 func (s *scenario) arm(ctx context.Context) error {
-	if err := s.configure(ctx, 0); err != nil {
+	if err := s.configure(ctx, household{}); err != nil {
 		return err
 	}
 	start := time.Now()
@@ -180,7 +182,6 @@ func (s *scenario) faults() []fault {
 		{"T5 service firewall stop (every table), start", false, s.order("/etc/init.d/firewall stop", "/etc/init.d/firewall start")},
 		{"T5 service firewall restart, reload", false, s.order("/etc/init.d/firewall restart", "/etc/init.d/firewall reload")},
 		{"T6 service network restart (every ip rule)", false, s.order("/etc/init.d/network restart")},
-		{"T6 every policy table flushed", true, s.order("for n in 5201 5202; do ip -4 route flush table $n; ip -6 route flush table $n; done")},
 		{"T14 service lanseal restart", false, s.order("/etc/init.d/lanseal restart")},
 		{"T14 reload", true, s.order("/etc/init.d/lanseal reload")},
 		{"T14 upgrade: binary replaced, restart", false, s.order(
@@ -207,10 +208,13 @@ func (s *scenario) boots(ctx context.Context, short bool) error {
 		}
 		return s.back(ctx)
 	})
-	if err != nil || !s.arch.nft { // the init script needs nft to seal without the agent
+	if err == nil && s.arch.nft { // the init script needs nft to seal without the agent
+		err = s.during(ctx, "T12 boot with an agent that cannot run: the seal's file", s.withoutAgent)
+	}
+	if err != nil {
 		return err
 	}
-	return s.during(ctx, "T12 boot with an agent that cannot run: the seal's file", s.withoutAgent)
+	return s.during(ctx, "C1, C2 boot 10 h behind, the bootstrap resolver dead", s.behind)
 }
 
 func (s *scenario) withoutAgent(ctx context.Context) (string, error) {
@@ -238,6 +242,47 @@ func (s *scenario) withoutAgent(ctx context.Context) (string, error) {
 	return "then healed", s.protected(ctx)
 }
 
+// behind boots a router whose clock stood still: its server has seen later
+// handshakes, and nobody resolves its server's name.
+func (s *scenario) behind(ctx context.Context) (string, error) {
+	bootstrap := netip.MustParseAddr(lab.Resolver4)
+	wan := netip.MustParseAddr(lab.WAN4)
+	s.lab.WAN.Explain("bootstrap", func(f *lab.Frame) bool { return f.Src == wan && f.Dst == bootstrap && f.DstPort == 53 })
+	if err := s.configure(ctx, household{endpoint: "vpn1.lab.test:" + strconv.Itoa(lab.WGPort), bootstrap: lab.Resolver4}); err != nil {
+		return "", err
+	}
+	if _, err := s.m.Must(ctx, "/etc/init.d/lanseal restart"); err != nil {
+		return "", err
+	}
+	if err := s.protected(ctx); err != nil {
+		return "", err
+	}
+	if err := s.leave(ctx, "poweroff"); err != nil {
+		return "", err
+	}
+	if err := s.m.Ended(ctx); err != nil {
+		return "", err
+	}
+	err := s.lab.Internet.NFT("table ip dead {\n chain in {\n  type filter hook prerouting priority -400\n  ip saddr " +
+		lab.WAN4 + " meta l4proto { tcp, udp } th dport 53 drop\n }\n}\n")
+	if err != nil {
+		return "", err
+	}
+	began := time.Now()
+	if err := s.m.On("-rtc", "base="+began.Add(-10*time.Hour).UTC().Format("2006-01-02T15:04:05")); err != nil {
+		return "", err
+	}
+	note, err := s.back(ctx)
+	if err != nil {
+		return "", err
+	}
+	out, err := s.m.Must(ctx, "lanseal events")
+	if err == nil && !strings.Contains(out, "moved forward") {
+		err = fmt.Errorf("the clock was not behind, so this shows nothing:\n%s", out)
+	}
+	return note, errors.Join(err, s.lab.VPN1.WaitHandshake(ctx, began))
+}
+
 // leave gives an order that ends in a boot.
 func (s *scenario) leave(ctx context.Context, order string) error {
 	_, err := s.m.Must(ctx, "sync; ( sleep 1; "+order+" ) >/dev/null 2>&1 &")
@@ -259,7 +304,7 @@ func (s *scenario) back(ctx context.Context) (string, error) {
 // agent then takes.
 func (s *scenario) crowd(ctx context.Context) error {
 	return s.during(ctx, "250 devices with rules of their own", func(ctx context.Context) (string, error) {
-		if err := s.configure(ctx, 250); err != nil {
+		if err := s.configure(ctx, household{devices: 250}); err != nil {
 			return "", err
 		}
 		if _, err := s.m.Must(ctx, "/etc/init.d/lanseal reload"); err != nil {

@@ -213,10 +213,17 @@ func (s *scenario) status(ctx context.Context) (lab.Status, error) {
 	return st, err
 }
 
-// configure writes the configuration of the usual case, with devices beside.
-func (s *scenario) configure(ctx context.Context, devices int) error {
+// household is what a configuration has beside the usual case.
+type household struct {
+	devices   int    // with rules of their own
+	endpoint  string // of the first exit, by name
+	bootstrap string // resolver for that name
+}
+
+// configure writes the configuration of the usual case and a household's.
+func (s *scenario) configure(ctx context.Context, h household) error {
 	var more strings.Builder
-	for i := range devices {
+	for i := range h.devices {
 		way := []string{"se", "no", "block"}[i%3]
 		fmt.Fprintf(&more, "config device 'd%d'\n\tlist mac '02:00:00:01:%02x:%02x'\n\tlist via '%s'\n", i, i>>8, i&0xff, way)
 		if i < 150 {
@@ -226,8 +233,11 @@ func (s *scenario) configure(ctx context.Context, devices int) error {
 	}
 	conf := lab.AgentConfig{Via: []string{"se", "no"}, More: more.String(),
 		Tunnels: map[string]string{
-			"se": s.lab.VPN1.ClientFile(lab.ClientOptions{}),
+			"se": s.lab.VPN1.ClientFile(lab.ClientOptions{Endpoint: h.endpoint}),
 			"no": s.lab.VPN2.ClientFile(lab.ClientOptions{})}}
+	if h.bootstrap != "" {
+		conf.Main = []string{"list bootstrap '" + h.bootstrap + "'"}
+	}
 	for name, text := range conf.Tunnels {
 		if err := s.m.Write(ctx, "/etc/lanseal/tunnels/"+name+".conf", text, 0o600); err != nil {
 			return err
