@@ -182,8 +182,22 @@ func (a *Agent) Kill9() { a.proc.Kill() }
 func (a *Agent) Stop() error { return a.proc.Signal(syscall.SIGSTOP) }
 func (a *Agent) Cont() error { return a.proc.Signal(syscall.SIGCONT) }
 
-// Reload makes the agent read its configuration again.
-func (a *Agent) Reload() error { return a.proc.Signal(syscall.SIGHUP) }
+// Reload makes the agent read its configuration again. A process that has only
+// just begun would be ended by the signal, so it is waited for; one that never
+// comes to listen has not read the configuration yet.
+func (a *Agent) Reload() error {
+	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
+	defer cancel()
+	if err := eventually(ctx, "the agent to listen", func() error {
+		if !a.Listens() && a.proc.Running() {
+			return errors.New("it does not yet")
+		}
+		return nil
+	}); err != nil {
+		return nil
+	}
+	return a.proc.Signal(syscall.SIGHUP)
+}
 
 // Term ends the agent as procd does, and waits for it.
 func (a *Agent) Term(ctx context.Context) error {
