@@ -16,7 +16,7 @@ PACKAGES := ./...
 
 # Packages whose tests build namespaces: they measure time, so they do not run
 # beside each other.
-LAB := ./agent ./agent/lab/... ./agent/kernel ./agent/tunnel ./cross/vm ./openwrt ./webui/test
+LAB := ./agent ./agent/lab/... ./agent/kernel ./agent/tunnel ./openwrt ./webui/test
 UNIT := go list $(PACKAGES) | grep -vE '/lanseal/(agent(/lab(/.*)?|/kernel|/tunnel)?|cross/vm|openwrt|webui/test)$$'
 FUZZTIME ?= 20000x
 
@@ -73,8 +73,10 @@ test: ## runs every test and check, in under 15 minutes
 	@status=0; \
 		echo "== tests without the lab$(if $(RACE), with the race detector)"; \
 		$(if $(RACE),CGO_ENABLED=1) go test $(RACE) -timeout 10m $$($(UNIT)) || status=1; \
+		vm=./cross/vm; go run ./cross/vm cached -arch x86_64,mips 2>/dev/null || vm=; \
+		[ -n "$$vm" ] || echo '== no virtual machines: "make vm-kernels ARCH=x86_64,mips" makes what they boot, once'; \
 		echo "== tests in the lab: some minutes"; \
-		go test -count=1 -p 1 -timeout 14m $(LAB) || status=1; \
+		go test -count=1 -p 1 -timeout 14m $(LAB) $$vm || status=1; \
 		exit $$status
 
 test-unit: ## runs the tests that need neither root nor a lab

@@ -31,7 +31,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	names := fs.String("arch", "", "`NAMES` of architectures, by commas; empty: all")
 	short := fs.Bool("short", false, "leave out what takes longest")
 	fs.Usage = func() {
-		fmt.Fprintln(fs.Output(), "usage: vm kernels|run [-arch NAMES] [-short]\n       vm exec ARCH PROGRAM [ARGUMENT…]")
+		fmt.Fprintln(fs.Output(), "usage: vm kernels|cached|run [-arch NAMES] [-short]\n       vm exec ARCH PROGRAM [ARGUMENT…]")
 		fs.PrintDefaults()
 	}
 	if len(args) == 0 {
@@ -59,11 +59,24 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	switch args[0] {
 	case "kernels":
 		return kernels(picked, out)
+	case "cached":
+		return missing(picked)
 	case "run":
 		return runAll(ctx, root, picked, *short, out)
 	}
 	fs.Usage()
 	return fmt.Errorf("no command %q", args[0])
+}
+
+// missing names what the cache lacks.
+func missing(picked []arch) error {
+	var err error
+	for _, a := range picked {
+		if !a.cached() {
+			err = errors.Join(err, fmt.Errorf("no kernel for %s", a.name))
+		}
+	}
+	return err
 }
 
 // kernels fills the cache, with a log beside it.
