@@ -55,6 +55,10 @@ var floors = []struct{ pkg, never, because string }{
 
 	{"webui", module + "agent/...", "the page knows the small interface that it defines, and no more"},
 	{"webui", module + "rules", "the page shows what it is told"},
+	{"webui", "os", "files are the agent's"},
+	{"webui", "os/exec", "the page runs nothing"},
+	{"agent/crypt", module + "agent/...", "a hash is compared, whoever keeps it"},
+	{"agent/crypt", "os", "a hash is compared, wherever it was read"},
 
 	{"agent/kernel", module + "agent/config", "the door carries out plans, whoever wished for them"},
 	{"agent/kernel", module + "agent/state", "the door carries out plans, whoever decided them"},
@@ -250,10 +254,12 @@ func TestHouseRules(t *testing.T) {
 	}
 }
 
-// The budget of a router's flash and memory, in bytes.
+// The budget of a router's flash and memory, in bytes. Code of amd64 packs
+// worse than that of others, and its routers have disks.
 const (
 	mostRaw = 13_000_000
 	mostXZ  = 3_100_000
+	amd64XZ = 3_400_000
 	tags    = "nomsgpack,validator_novalidatefn" // without them gin's parts call methods by name
 )
 
@@ -273,7 +279,10 @@ func TestSize(t *testing.T) {
 		{"amd64", "amd64", ""}, {"arm64", "arm64", ""}, {"mipsle", "mipsle", "softfloat"}, {"mips", "mips", "softfloat"},
 	} {
 		file := filepath.Join(dir, target.name)
-		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-tags", tags, "-ldflags", "-s -w", "-o", file, ".")
+		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-tags", tags, "-ldflags", "-s -w",
+			"-gcflags=all=-l", "-gcflags=golang.org/x/crypto/...=", "-gcflags=golang.zx2c4.com/wireguard/...=",
+			"-gcflags=encoding/binary=", "-gcflags=math/bits=", // as cross builds for routers
+			"-o", file, ".")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+target.arch, "GOMIPS="+target.float)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("building for %s: %v\n%s", target.name, err, out)
@@ -288,8 +297,12 @@ func TestSize(t *testing.T) {
 				return
 			}
 			table[i] = fmt.Sprintf("%-8s %6.2f MB raw %6.2f MB xz", target.name, float64(raw.Size())/1e6, float64(len(packed))/1e6)
-			if raw.Size() > mostRaw || len(packed) > mostXZ {
-				t.Errorf("%s; the budget is %.1f MB raw, %.1f MB xz", table[i], mostRaw/1e6, mostXZ/1e6)
+			most := mostXZ
+			if target.arch == "amd64" {
+				most = amd64XZ
+			}
+			if raw.Size() > mostRaw || len(packed) > most {
+				t.Errorf("%s; the budget is %.1f MB raw, %.1f MB xz", table[i], mostRaw/1e6, float64(most)/1e6)
 			}
 		}()
 	}

@@ -15,6 +15,13 @@ import (
 // linker keep everything; agent/house_test.go watches over it.
 const tags = "nomsgpack,validator_novalidatefn"
 
+// lean builds without inlining, which takes a tenth of a router's binary and a
+// sixth of its package; what encrypts every packet keeps it.
+func lean() []string {
+	return []string{"-gcflags=all=-l", "-gcflags=golang.org/x/crypto/...=", "-gcflags=golang.zx2c4.com/wireguard/...=",
+		"-gcflags=encoding/binary=", "-gcflags=math/bits="}
+}
+
 func (j job) binary(t target) string { return filepath.Join(j.dist, "bin", t.name, "lanseal") }
 
 // build builds every target.
@@ -32,8 +39,9 @@ func (j job) build() error {
 // machine gets into the binary: no path, no revision, no identity of the build,
 // no C library.
 func compile(root, out, version string, t target, env []string) error {
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-tags", tags,
-		"-ldflags", "-s -w -buildid= -X main.version="+version, "-o", out, "./agent")
+	args := append([]string{"build", "-trimpath", "-buildvcs=false", "-tags", tags,
+		"-ldflags", "-s -w -buildid= -X main.version=" + version, "-o", out}, lean()...)
+	cmd := exec.Command("go", append(args, "./agent")...)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+t.goarch,
 		// What the machine may have set for itself does not count.
