@@ -9,7 +9,7 @@ TAGS := nomsgpack,validator_novalidatefn,nethttpomithttp2
 export GOFLAGS := -tags=$(TAGS)
 BUILD := go build -trimpath -buildvcs=false
 # What keeps the binary small; cross/build.go says why.
-LEAN := -gcflags=all=-l -gcflags=golang.org/x/crypto/...= -gcflags=golang.zx2c4.com/wireguard/...=
+LEAN := -gcflags=all=-l -gcflags=golang.org/x/crypto/...= -gcflags=golang.zx2c4.com/wireguard/...= -gcflags=encoding/binary= -gcflags=math/bits=
 LDFLAGS := -s -w -X main.version=$(VERSION)
 STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 PACKAGES := ./...

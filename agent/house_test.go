@@ -53,6 +53,10 @@ var floors = []struct{ pkg, never, because string }{
 
 	{"webui", module + "agent/...", "the page knows the small interface that it defines, and no more"},
 	{"webui", module + "rules", "the page shows what it is told"},
+	{"webui", "os", "files are the agent's"},
+	{"webui", "os/exec", "the page runs nothing"},
+	{"agent/crypt", module + "agent/...", "a hash is compared, whoever keeps it"},
+	{"agent/crypt", "os", "a hash is compared, wherever it was read"},
 
 	{"agent/kernel", module + "agent/config", "the door carries out plans, whoever wished for them"},
 	{"agent/kernel", module + "agent/state", "the door carries out plans, whoever decided them"},

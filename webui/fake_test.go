@@ -66,7 +66,9 @@ func (f *fake) Status(ctx context.Context, _ bool) (Status, error) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.status, nil
+	s := f.status
+	s.Exits = slices.Clone(s.Exits)
+	return s, nil
 }
 
 func (f *fake) Devices(context.Context) (Devices, error) { return f.devices, nil }

@@ -64,9 +64,6 @@ func (l *loader) listen(s *Section) netip.AddrPort {
 		l.fail(s, "webui_listen", it.line, "%s is not ADDR:PORT, like 192.168.1.1:8053 or [fd00::1]:8053", shown(it.text))
 		return netip.AddrPort{}
 	}
-	if at.Addr().IsUnspecified() {
-		l.warn(s, "webui_listen", it.line, "%s listens on every address, the WAN's too; leave it empty for the LAN alone", at)
-	}
 	return at
 }
 

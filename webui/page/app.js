@@ -9,6 +9,7 @@ import { leaktest } from './leaktest.js';
 import { history } from './history.js';
 import { settings } from './settings.js';
 import { midnight } from './timeline.js';
+import { sentence } from './sentence.js';
 
 const views = { overview, devices, tunnels, leaktest, history, settings };
 const firstEvents = 100; // the newest; history asks for more
@@ -33,7 +34,7 @@ function shell() {
   const links = Object.fromEntries(Object.keys(views).map((name) => [name,
     h('a', { href: '#/' + name }, icon(name), h('span', null, T.nav[name]))]));
   const badge = h('span', { class: 'badge', 'data-state': '' }, T.state['']);
-  const gone = h('p', { class: 'gone', role: 'alert', hidden: true }, T.sentence.gone);
+  const gone = h('p', { class: 'gone', role: 'alert', hidden: true });
   fill(root,
     h('a', { class: 'skip', href: '#main', onclick: (e) => { e.preventDefault(); main.focus(); } }, T.skip),
     h('header', null, h('a', { class: 'brand', href: '#/overview' }, h('img', { src: '/icon.svg', alt: '', width: 28, height: 28 }), T.app), badge),
@@ -45,6 +46,7 @@ function shell() {
       if (n === name) a.setAttribute('aria-current', 'page');
       else a.removeAttribute('aria-current');
     }
+    shell.head();
     document.title = T.nav[name] + ' · ' + T.app;
     if (view && view.leave) view.leave();
     fill(main);
@@ -55,7 +57,8 @@ function shell() {
   shell.head = () => {
     put(badge, T.state[model.state]);
     badge.dataset.state = model.state;
-    gone.hidden = model.state !== 'gone';
+    put(gone, sentence(model));
+    gone.hidden = model.state !== 'gone' || /^(#\/overview)?$/.test(location.hash); // there it is said already
   };
   shell.head();
   show();

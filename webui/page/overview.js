@@ -4,6 +4,7 @@ import { span, ago, clock, number } from './units.js';
 import { stretches, dropouts, midnight } from './timeline.js';
 import { curve } from './curve.js';
 import { deviceName } from './devices.js';
+import { sentence } from './sentence.js';
 
 const t = T.overview;
 
@@ -44,8 +45,8 @@ export function overview(main, model, api) {
     const state = model.state;
     hero.dataset.state = state;
     put(word, T.state[state]);
-    const fallback = s && state === 'open' && s.exits.length > 0 && !s.killswitch && s.reason.startsWith('no exit');
-    put(why, fallback ? T.sentence.openFallback : T.sentence[state]);
+    const fallback = s && state === 'open' && s.reason.startsWith('no exit');
+    put(why, sentence(model));
     if (!s) return;
     put(reason, state === 'gone' ? '' : s.reason);
     put(since, state === 'gone' ? '' : say(t.since, { time: clock(s.since), ago: span(Date.now() - new Date(s.since)) }));

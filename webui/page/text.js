@@ -16,6 +16,7 @@ export const T = {
     open: 'lanseal is off. Devices use the internet with your real address.',
     openFallback: 'No tunnel is up and the kill switch is off. Devices use your real address.',
     gone: 'The agent does not answer. What it sealed stays sealed: nothing gets out except through a tunnel.',
+    goneOpen: 'The agent does not answer. When it last did, devices could use the internet with your real address.',
     '': 'Asking the router.',
   },
   exitState: { up: 'Up', connecting: 'Connecting', down: 'Down', disabled: 'Off' },

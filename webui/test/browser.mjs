@@ -171,7 +171,10 @@ await state('Protected', 60000);
 // The agent is gone: the page says so, and comes back with it.
 await ask('kill');
 await state('No answer', 30000);
+check((await page.textContent('.hero')).includes('What it sealed stays sealed'), 'the page does not say that the LAN stays sealed');
+await go(page, 'history');
 await page.waitForSelector('.gone:visible');
+await go(page, 'overview');
 await judge(page, 'gone-phone-light');
 await ask('start');
 await page.waitForSelector('input[type=password]', { timeout: 40000 }); // sessions end with the agent
