@@ -143,13 +143,15 @@ packages: ## writes .ipk, .apk and signed feeds into dist; dist/keys are made on
 
 vm: ## boots real kernels in QEMU and runs the agent there; ARCH=x86_64,mips picks some
 	@.ci/root.sh "make vm" "network namespaces"
-	@$(MAKE) --no-print-directory vm-kernels
+	@.ci/need.sh "make vm" $(NEED_VM) qemu-system-aarch64:qemu-system-arm
+	@echo "== kernels and programs for virtual machines: minutes, once"
+	@go run ./cross/vm kernels -arch '$(ARCH)'
 	@go run ./cross/vm run -arch '$(ARCH)'
 
-vm-kernels: ## gets or builds the kernels for "make vm" and "make test", once: minutes
+vm-kernels: ## gets or builds what the virtual machines of "make test" run: minutes, once
 	@.ci/need.sh "make vm-kernels" $(NEED_VM)
-	@echo "== kernels and programs for virtual machines"
-	@go run ./cross/vm kernels -arch '$(ARCH)'
+	@echo "== kernels and programs for virtual machines: minutes, once"
+	@go run ./cross/vm kernels -arch x86_64,mips
 
 clean: ## removes what was built, and keeps the keys
 	@rm -rf bin dist/bin dist/feed dist/*.ipk dist/*.apk

@@ -37,6 +37,7 @@ func TestT12RouterWithItsOwnKernel(t *testing.T) {
 	}
 	for _, a := range picked {
 		t.Run(a.name, func(t *testing.T) {
+			t.Parallel() // QEMU takes one core, and nothing here is measured
 			err := lab.Usable()
 			if err == nil && !a.cached() {
 				err = errors.New("no kernel: run make vm-kernels")
