@@ -74,7 +74,7 @@ test: ## runs every test and check, in under 15 minutes
 		echo "== tests without the lab$(if $(RACE), with the race detector)"; \
 		$(if $(RACE),CGO_ENABLED=1) go test $(RACE) -timeout 10m $$($(UNIT)) || status=1; \
 		vm=./cross/vm; go run ./cross/vm cached -arch x86_64,mips 2>/dev/null || vm=; \
-		[ -n "$$vm" ] || echo '== no virtual machines: "make vm-kernels ARCH=x86_64,mips" makes what they boot, once'; \
+		[ -n "$$vm" ] || echo '== no virtual machines: "make vm-kernels" makes what they boot, once'; \
 		echo "== tests in the lab: some minutes"; \
 		go test -count=1 -p 1 -timeout 14m $(LAB) $$vm || status=1; \
 		exit $$status
