@@ -2,6 +2,12 @@ module github.com/lanseal/lanseal
 
 go 1.26.0
 
+// npm puts Go files there.
+ignore (
+	./luci/node_modules
+	./webui/test/node_modules
+)
+
 require (
 	github.com/coreos/go-iptables v0.8.0
 	github.com/gin-gonic/gin v1.12.0
