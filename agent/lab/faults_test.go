@@ -239,7 +239,8 @@ esac
 	if st, err := os.Stat(a.TunnelDir + "/se.conf"); err != nil || st.Mode().Perm() != 0o600 {
 		t.Errorf("tunnel file: %v, %v", st, err)
 	}
-	if err := errors.Join(a.Stop(), a.Cont(), a.Reload(), waitLog(ctx, a, "reload"), a.Term(ctx)); err != nil {
+	// Reload waits for a socket, which the stand-in has none of.
+	if err := errors.Join(a.Stop(), a.Cont(), a.Process().Signal(syscall.SIGHUP), waitLog(ctx, a, "reload"), a.Term(ctx)); err != nil {
 		t.Error(err)
 	}
 	if !strings.Contains(a.Log(), "hello") || !strings.Contains(a.Log(), "bye") {
