@@ -61,6 +61,28 @@ func (a *agent) sealStrictly(ctx context.Context) {
 	a.lockState = locks{Firewall: true}
 }
 
+// closeFirst puts back what the routing lock holds with before the firewall is
+// looked at: that takes a program or two, and both locks may be gone.
+func (a *agent) closeFirst(ctx context.Context, s *kernel.State, want rules.Plan) ([]rules.Step, error) {
+	if !a.checkFirewall {
+		return nil, nil
+	}
+	have := s.Have
+	have.Firewall = want.Firewall
+	closing := slices.DeleteFunc(rules.Steps(have, want), func(step rules.Step) bool {
+		return !(step.Kind == rules.StepAddRule && step.Rule.Unreachable || step.Kind == rules.StepSetRoute && step.Route.Unreachable)
+	})
+	if len(closing) == 0 {
+		return nil, nil
+	}
+	if err := a.k.Apply(ctx, *s, closing); err != nil {
+		return nil, err
+	}
+	after, err := a.k.Observe()
+	*s = after
+	return closing, err
+}
+
 // mended counts and tells what somebody else had changed.
 func (a *agent) mended(steps []rules.Step, diffs, culprits []string) {
 	a.healed++

@@ -254,6 +254,11 @@ func (a *agent) turn(ctx context.Context) {
 	facts.Up, facts.Fresh, facts.TimeUnknown = a.st.Up(), a.st.Fresh(), !a.timeKnown
 	facts.Resolver = a.resolverServes(facts)
 	want := a.locks.apply(rules.Compile(a.st.Policy, facts))
+	early, err := a.closeFirst(ctx, &s, want)
+	if err != nil {
+		a.failed(ctx, err)
+		return
+	}
 	s.ReadSysctls(want.Sysctls)
 	have, diffs, err := a.firewallNow(ctx, want)
 	if err != nil {
@@ -274,7 +279,7 @@ func (a *agent) turn(ctx context.Context) {
 	}
 	hold := a.st.Policy.KillSwitch // without it the rules sort, and hold nothing
 	a.lockState = locks{Routing: hold && len(want.Rules) > 0, Firewall: hold && want.Firewall != nil}
-	if samePlan && len(steps) > 0 {
+	if steps = append(early, steps...); samePlan && len(steps) > 0 {
 		a.mended(steps, diffs, culprits)
 	} else if len(steps) > 0 {
 		a.log.Debug("applied", "steps", len(steps), "state", a.st.Whole)
