@@ -71,7 +71,11 @@ func (f *fake) Status(ctx context.Context, _ bool) (Status, error) {
 	return s, nil
 }
 
-func (f *fake) Devices(context.Context) (Devices, error) { return f.devices, nil }
+func (f *fake) Devices(context.Context) (Devices, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.devices, nil
+}
 
 func (f *fake) Events(after uint64, since time.Time) []Event {
 	f.mu.Lock()

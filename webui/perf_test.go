@@ -49,6 +49,7 @@ func TestManyOfEverythingIsSmooth(t *testing.T) {
 		t.Skip("there is no browser: make test-web installs it")
 	}
 	h := open(t)
+	h.f.mu.Lock()
 	h.f.devices.Devices = nil
 	for i := range 250 {
 		h.f.devices.Devices = append(h.f.devices.Devices, Device{MAC: fmt.Sprintf("02:00:00:00:%02x:%02x", i/256, i%256), Hostname: fmt.Sprintf("host-%03d", i),
@@ -63,6 +64,7 @@ func TestManyOfEverythingIsSmooth(t *testing.T) {
 		}
 		h.f.events = append(h.f.events, e)
 	}
+	h.f.mu.Unlock()
 	cmd := exec.Command("node", "perf.mjs")
 	cmd.Dir = "test"
 	profile, err := filepath.Abs(t.TempDir())
