@@ -17,8 +17,8 @@ import (
 // Bounds in time: what takes longer hangs. The emulation may be ten times
 // slower than a router, on a machine that does other things beside.
 const (
-	bootTime = 90 * time.Second
-	healTime = 60 * time.Second
+	bootTime = 150 * time.Second
+	healTime = 150 * time.Second
 )
 
 // row is one line of the table.
