@@ -214,6 +214,22 @@ func TestP2PluginInTheLab(t *testing.T) {
 	if got := ask("{}", "status"); got["state"] != "protected" || got["killswitch"] != true {
 		t.Errorf("status: %v", got)
 	}
+	// What the pages ask for is what the agent answers.
+	if got := ask("{}", "tunnels"); !strings.Contains(fmt.Sprint(got["tunnels"]), "name:se") {
+		t.Errorf("tunnels: %v", got)
+	}
+	if got := ask(`{"name":"se"}`, "test"); got["answered"] != true {
+		t.Errorf("test: %v", got)
+	}
+	if _, err := l.TV.WhoAmI(lab.Echo4); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask("{}", "devices"); !strings.Contains(fmt.Sprint(got["devices"]), lab.MACTV) {
+		t.Errorf("devices: %v", got)
+	}
+	if got := ask("{}", "events"); !strings.Contains(fmt.Sprint(got["events"]), "protected") {
+		t.Errorf("events: %v", got)
+	}
 	if got := ask(`{"since":""}`, "events")["events"].([]any); len(got) == 0 {
 		t.Error("no events")
 	}
