@@ -142,7 +142,9 @@ restore_files() {
 		*) echo "unseal.sh: /etc/config/$package has changed since; look through it for what is lanseal's" >&2 ;;
 		esac
 	done
-	sed -n 's/.*"made":\[\([^]]*\)\].*/\1/p' "$record" | tr ',' '\n' | sed -n 's/^"\(.*\/lanseal\.[^"]*\)"$/\1/p' |
+	# The comma ends the last name's line: the record itself ends without one,
+	# and read passes over a line without an end.
+	sed -n 's/.*"made":\[\([^]]*\)\].*/\1,/p' "$record" | tr ',' '\n' | sed -n 's/^"\(.*\/lanseal\.[^"]*\)"$/\1/p' |
 		while read -r file; do
 			rm -f "$file"
 		done
