@@ -13,6 +13,7 @@ import (
 
 	"github.com/lanseal/lanseal/agent/config"
 	"github.com/lanseal/lanseal/agent/openwrt"
+	"github.com/lanseal/lanseal/agent/state"
 	"github.com/lanseal/lanseal/rules"
 	"github.com/lanseal/lanseal/webui"
 )
@@ -353,12 +354,18 @@ func (a *agent) describeGuest() *openwrtDoc {
 	return d
 }
 
-func printOpenWrt(w io.Writer, d *openwrtDoc) {
-	who := "the exit's resolver"
-	if d.Resolver {
-		who = "the router's resolver, through the exit"
+// printOpenWrt says nothing of the resolver while lanseal is open: it is the
+// router's own business then.
+func printOpenWrt(w io.Writer, d *openwrtDoc, whole string) {
+	fmt.Fprintf(w, "  OpenWrt: LAN %s", strings.Join(d.LAN, ", "))
+	switch {
+	case whole == string(state.Open):
+	case d.Resolver:
+		fmt.Fprint(w, "; questions are answered by the router's resolver, through the exit")
+	default:
+		fmt.Fprint(w, "; questions are answered by the exit's resolver")
 	}
-	fmt.Fprintf(w, "  OpenWrt: LAN %s; questions are answered by %s\n", strings.Join(d.LAN, ", "), who)
+	fmt.Fprintln(w)
 	for _, n := range d.Notes {
 		fmt.Fprintln(w, "  note:", n)
 	}

@@ -151,7 +151,7 @@ func printStatus(w io.Writer, d statusDoc, now time.Time) {
 		fmt.Fprintln(w, "  configuration:", e)
 	}
 	if d.OpenWrt != nil {
-		printOpenWrt(w, d.OpenWrt)
+		printOpenWrt(w, d.OpenWrt, d.State)
 	}
 	if d.Error != "" {
 		fmt.Fprintln(w, "  error:", d.Error)
