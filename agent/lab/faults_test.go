@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -261,8 +262,24 @@ esac
 func waitLog(ctx context.Context, a *Agent, text string) error {
 	return eventually(ctx, text, func() error {
 		if !strings.Contains(a.Log(), text) {
-			return errors.New("not in the log")
+			return fmt.Errorf("not in the log; the process:\n%s", situation(a.Process().Pid()))
 		}
 		return nil
 	})
+}
+
+// situation is what the kernel says of a process: whether it is stopped, and
+// which signals wait. See proc_pid_status(5).
+func situation(pid int) string {
+	all, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return err.Error()
+	}
+	var told strings.Builder
+	for line := range strings.Lines(string(all)) {
+		if name, _, _ := strings.Cut(line, ":"); slices.Contains([]string{"State", "SigPnd", "ShdPnd", "SigBlk", "SigCgt"}, name) {
+			told.WriteString(line)
+		}
+	}
+	return told.String()
 }
