@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
 	"syscall"
@@ -215,6 +216,11 @@ esac
 	if err := os.WriteFile(fake, []byte(script), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	// Under nohup SIGHUP is ignored, children inherit that, and a shell cannot
+	// trap what was ignored when it began. One that is handled here is not.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	l := ForTest(t, Options{Lanseal: fake})
 	a, err := l.StartAgent(AgentConfig{Main: []string{"option router_traffic 'wan'"}})
 	if err != nil {
