@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/lanseal/lanseal/agent/config"
+	"github.com/lanseal/lanseal/agent/atomicfile"
 	"github.com/lanseal/lanseal/agent/crypt"
 	"github.com/lanseal/lanseal/webui"
 )
@@ -93,7 +93,7 @@ func cmdPasswd(_ context.Context, g globals, args []string) (int, error) {
 	if err := os.MkdirAll(g.persist, 0o755); err != nil {
 		return 2, err
 	}
-	if err := config.WriteFileAtomic(filepath.Join(g.persist, passwordFile), []byte(hash+"\n"), 0o600); err != nil {
+	if err := atomicfile.Write(filepath.Join(g.persist, passwordFile), []byte(hash+"\n"), 0o600); err != nil {
 		return 2, err
 	}
 	fmt.Fprintln(g.stdout, "the web UI's password is set")

@@ -55,6 +55,7 @@ var floors = []struct{ pkg, never, because string }{
 	{"webui", module + "rules", "the page shows what it is told"},
 	{"webui", "os", "files are the agent's"},
 	{"webui", "os/exec", "the page runs nothing"},
+	{"agent/atomicfile", module + "agent/...", "a file is replaced, whatever is in it"},
 	{"agent/crypt", module + "agent/...", "a hash is compared, whoever keeps it"},
 	{"agent/crypt", "os", "a hash is compared, wherever it was read"},
 

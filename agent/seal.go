@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/lanseal/lanseal/agent/atomicfile"
 	"github.com/lanseal/lanseal/agent/config"
 	"github.com/lanseal/lanseal/agent/kernel"
 	"github.com/lanseal/lanseal/rules"
@@ -32,7 +33,7 @@ func writeGuard(ctx context.Context, k *kernel.Kernel, path string, p rules.Poli
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	return config.WriteFileAtomic(path, []byte(text), 0o644)
+	return atomicfile.Write(path, []byte(text), 0o644)
 }
 
 // readGuard reads back what the boot seal's file was made from.

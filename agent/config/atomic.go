@@ -7,8 +7,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"syscall"
+
+	"github.com/lanseal/lanseal/agent/atomicfile"
 )
 
 // maxFile is more than any honest configuration or tunnel file has.
@@ -45,61 +46,6 @@ func cause(err error) string {
 	return err.Error()
 }
 
-// WriteFileAtomic replaces a file whole: after a power cut there is the old one
-// or the new one. An existing file's mode and owner stay; a new one gets perm. A
-// symbolic link stays, and what it names is replaced.
-func WriteFileAtomic(path string, data []byte, perm fs.FileMode) (err error) {
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target
-	}
-	uid, gid := -1, -1
-	if info, err := os.Stat(path); err == nil {
-		perm = info.Mode().Perm()
-		if st, ok := info.Sys().(*syscall.Stat_t); ok {
-			uid, gid = int(st.Uid), int(st.Gid)
-		}
-	}
-	dir := filepath.Dir(path)
-	// The name is libuci's own pattern: uci does not take a file that begins
-	// with a dot for a configuration.
-	tmp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".uci-*")
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	defer func() {
-		if err != nil {
-			_ = tmp.Close()
-			_ = os.Remove(tmp.Name())
-			err = fmt.Errorf("writing %s: %w", path, err)
-		}
-	}()
-	if uid >= 0 && (uid != os.Geteuid() || gid != os.Getegid()) {
-		_ = tmp.Chown(uid, gid) // not root: the file becomes ours, as with any editor
-	}
-	if err = tmp.Chmod(perm); err != nil {
-		return err
-	}
-	if _, err = tmp.Write(data); err != nil {
-		return err
-	}
-	if err = tmp.Sync(); err != nil {
-		return err
-	}
-	if err = tmp.Close(); err != nil {
-		return err
-	}
-	if err = os.Rename(tmp.Name(), path); err != nil {
-		return err
-	}
-	// Without this the rename itself may be lost. Some file systems cannot;
-	// the new file is in place all the same.
-	if d, openErr := os.Open(dir); openErr == nil {
-		_ = d.Sync()
-		_ = d.Close()
-	}
-	return nil
-}
-
 // Edit changes a UCI file: it takes libuci's lock, reads, lets change work on
 // the File, and writes it back whole if anything differs. An error of change
 // leaves the file as it was. Lines that cannot be read are no error here and
@@ -130,7 +76,7 @@ func edit(path string, create bool, change func(*File) error) (err error) {
 	if bytes.Equal(f.Bytes(), data) && !made {
 		return nil
 	}
-	return WriteFileAtomic(path, f.Bytes(), 0o600)
+	return atomicfile.Write(path, f.Bytes(), 0o600)
 }
 
 // lockFile locks as libuci does: flock on the file itself. Since the file is

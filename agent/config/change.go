@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/lanseal/lanseal/agent/atomicfile"
 )
 
 // ErrStale says that the file is not the one that the change was made for:
@@ -53,5 +55,5 @@ func ReplaceTunnel(path string, content []byte) (warnings []string, err error) {
 	if _, warnings, err = ParseWGQuick(filepath.Base(path), content); err != nil {
 		return nil, err
 	}
-	return warnings, WriteFileAtomic(path, content, 0o600)
+	return warnings, atomicfile.Write(path, content, 0o600)
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/lanseal/lanseal/agent/atomicfile"
 	"github.com/lanseal/lanseal/rules"
 )
 
@@ -153,7 +154,7 @@ func writeTunnel(dir, path string, content []byte) (undo []func(), err error) {
 	if err := f.Close(); err != nil {
 		return undo, err
 	}
-	return undo, WriteFileAtomic(path, content, 0o600)
+	return undo, atomicfile.Write(path, content, 0o600)
 }
 
 // freeName picks the exit's name.

@@ -221,27 +221,3 @@ func TestEditsAtTheSameTime(t *testing.T) {
 		t.Errorf("left behind: %v", left)
 	}
 }
-
-func TestWriteFileAtomicKeepsModeAndLink(t *testing.T) {
-	dir := t.TempDir()
-	target, link := filepath.Join(dir, "target"), filepath.Join(dir, "link")
-	if err := os.WriteFile(target, []byte("old"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(target, 0o664); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink("target", link); err != nil {
-		t.Fatal(err)
-	}
-	if err := WriteFileAtomic(link, []byte("new"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	got := tree(t, dir)
-	if got["target"] != "-rw-rw-r--\nnew" || !strings.HasPrefix(got["link"], "L") || len(got) != 2 {
-		t.Errorf("%q", got)
-	}
-	if err := WriteFileAtomic(filepath.Join(dir, "no", "where"), nil, 0o600); err == nil {
-		t.Error("no error for a folder that is not there")
-	}
-}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/lanseal/lanseal/agent/atomicfile"
 )
 
 // working is the package that private copies are called. uci knows nothing
@@ -141,63 +143,10 @@ func (files) remove(path string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	syncDir(filepath.Dir(path))
+	atomicfile.SyncDir(filepath.Dir(path))
 	return err
 }
 
-// replace replaces a file whole: after a power cut there is the old one or the
-// new one. An existing file keeps its mode and owner.
-func (files) replace(path string, data []byte, perm fs.FileMode) (err error) {
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target
-	}
-	uid, gid := -1, -1
-	if info, err := os.Stat(path); err == nil {
-		perm = info.Mode().Perm()
-		if st, ok := info.Sys().(*syscall.Stat_t); ok {
-			uid, gid = int(st.Uid), int(st.Gid)
-		}
-	}
-	// uci takes no file that begins with a dot for a configuration, nor does
-	// dnsmasq.
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".lanseal-*")
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	defer func() {
-		if err != nil {
-			_ = tmp.Close()
-			_ = os.Remove(tmp.Name())
-			err = fmt.Errorf("writing %s: %w", path, err)
-		}
-	}()
-	if uid >= 0 && (uid != os.Geteuid() || gid != os.Getegid()) {
-		_ = tmp.Chown(uid, gid) // not root: the file becomes ours, as with any editor
-	}
-	if err = tmp.Chmod(perm); err != nil {
-		return err
-	}
-	if _, err = tmp.Write(data); err != nil {
-		return err
-	}
-	if err = tmp.Sync(); err != nil {
-		return err
-	}
-	if err = tmp.Close(); err != nil {
-		return err
-	}
-	if err = os.Rename(tmp.Name(), path); err != nil {
-		return err
-	}
-	syncDir(filepath.Dir(path))
-	return nil
-}
-
-// syncDir makes a rename last. Some file systems cannot; the change is made
-// all the same.
-func syncDir(dir string) {
-	if d, err := os.Open(dir); err == nil {
-		_ = d.Sync()
-		_ = d.Close()
-	}
+func (files) replace(path string, data []byte, perm fs.FileMode) error {
+	return atomicfile.Write(path, data, perm)
 }
