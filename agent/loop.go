@@ -173,7 +173,11 @@ func (a *agent) noticed(e kernel.Event) {
 	if e.Kind == kernel.EventLink || e.Kind == kernel.EventAddr {
 		a.lookAround()
 	}
-	if e.Kind == kernel.EventFirewall || e.Kind == kernel.EventLost || e.Kind == kernel.EventLink && a.underNet(e.Device) {
+	behind := e.Kind == kernel.EventLost || e.Kind == kernel.EventLink && a.underNet(e.Device)
+	if behind {
+		a.k.Doubt()
+	}
+	if behind || e.Kind == kernel.EventFirewall {
 		a.checkFirewall = true
 	}
 	who := e.What

@@ -24,7 +24,8 @@ type nft struct {
 	refs map[string]string // loaded text → how nft lists it; a few entries at most
 	own  map[int]bool      // pids of nft processes started here, to tell own events from others'
 
-	net thirdNet // the loop's goroutine alone
+	net      thirdNet   // the loop's goroutine alone, like
+	compared comparison // this
 }
 
 func newNFT() *nft {
@@ -115,9 +116,23 @@ var dynamicElements = regexp.MustCompile(`(?s)(flags dynamic[^}]*?)\n\t\telement
 
 func withoutDynamic(s string) string { return dynamicElements.ReplaceAllString(s, "$1") }
 
-// Differs lists what the kernel's tables hold against what nft makes of the
-// text elsewhere, line by line.
+// Differs compares, unless it is known that nothing has changed since a
+// comparison that found no difference: a listing costs a program, and the full
+// check would run it twice a minute without end.
 func (n *nft) Differs(ctx context.Context, fw *rules.Firewall) ([]string, error) {
+	// Asked before the listing: a change meanwhile has another number.
+	now, unknown := generation()
+	if last := n.compared; unknown == nil && last.sound && last.fw == fw && last.generation == now {
+		return nil, nil
+	}
+	diffs, err := n.compare(ctx, fw)
+	n.compared = comparison{fw, now, unknown == nil && err == nil && len(diffs) == 0}
+	return diffs, err
+}
+
+// compare lists what the kernel's tables hold against what nft makes of the
+// text elsewhere, line by line.
+func (n *nft) compare(ctx context.Context, fw *rules.Firewall) ([]string, error) {
 	have, err := n.list(ctx, rules.NFTable)
 	if err != nil {
 		return nil, err
