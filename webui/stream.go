@@ -138,6 +138,7 @@ type sampler struct {
 func (h *hub) run(ctx context.Context) {
 	tick := time.NewTicker(sampleEvery)
 	defer tick.Stop()
+	tick.Stop() // nobody watches: an idle agent is not woken for this
 	var m sampler
 	idle := true
 	for {
@@ -155,10 +156,12 @@ func (h *hub) run(ctx context.Context) {
 		}
 		if !h.watched() {
 			idle = true
+			tick.Stop()
 			continue
 		}
 		if idle { // what happened before anybody watched is not news
 			m, idle = sampler{newestEvent: h.s.newestEvent()}, false
+			tick.Reset(sampleEvery)
 		}
 		h.sample(ctx, &m)
 	}
