@@ -28,7 +28,8 @@ func cmdRun(ctx context.Context, g globals, args []string) (int, error) {
 	if os.Geteuid() != 0 {
 		return 1, exitError{1, errors.New("needs root: it changes routes and the firewall")}
 	}
-	// First of all: until it is asked for, a SIGHUP ends the process.
+	frugal()
+	// Before anything that takes time: until it is asked for, a SIGHUP ends the process.
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)

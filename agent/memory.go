@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -13,6 +15,33 @@ import (
 	"github.com/lanseal/lanseal/agent/state"
 	"github.com/lanseal/lanseal/agent/store"
 )
+
+// frugal spends little memory and few wake-ups, also where no init script sets
+// the same by the environment. A collector that is eager costs processor time
+// the agent hardly uses.
+func frugal() {
+	const percent = 50
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(percent)
+	}
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(1) // the loop is one goroutine
+	}
+	slacken()
+}
+
+// slacken lets the kernel put off the ends of the process's sleeps by a
+// millisecond. Go's runtime looks after itself from a thread of its own that
+// sleeps for 20 µs at a time while anything runs (runtime.sysmon): most of an
+// idle agent's wake-ups are its. Threads hand their slack on to those they
+// begin (proc(5), timerslack_ns). Where it cannot be set nothing is lost.
+func slacken() {
+	const slack = "1000000" // ns
+	threads, _ := os.ReadDir("/proc/self/task")
+	for _, t := range threads {
+		_ = os.WriteFile("/proc/"+t.Name()+"/timerslack_ns", []byte(slack), 0)
+	}
+}
 
 // roomFrom is the memory from which the store keeps its large history.
 const roomFrom = 200 << 20 // bytes: more than the routers of 128 MB have
