@@ -130,8 +130,32 @@ func (a *Agent) argv(args ...string) []string {
 }
 
 // Start runs the agent, for the first time or again after its end.
-func (a *Agent) Start() error {
-	p, err := a.lab.Router.start(a.env, a.argv("run")...)
+func (a *Agent) Start() error { return a.start(a.argv("run")) }
+
+// StartFatal runs the agent so that it is killed at its Nth change, counted
+// from its start or from when it gets a signal; see Fatal.
+func (a *Agent) StartFatal(n int, from syscall.Signal) error {
+	return a.start(Fatal(n, from, a.argv("run")...))
+}
+
+// RunFatal runs another command of the binary so that it is killed at its Nth
+// change; killed is false if it makes fewer.
+func (a *Agent) RunFatal(ctx context.Context, n int, args ...string) (killed bool, err error) {
+	c := a.lab.Router.Command(ctx, Fatal(n, 0, a.argv(args...)...)...)
+	c.Env = append(os.Environ(), a.env...)
+	out, err := c.CombinedOutput()
+	var ended *exec.ExitError
+	switch {
+	case errors.As(err, &ended) && ended.ExitCode() == FatalExit:
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("lanseal %s: %w: %s", args[0], err, out)
+	}
+	return false, nil
+}
+
+func (a *Agent) start(argv []string) error {
+	p, err := a.lab.Router.start(a.env, argv...)
 	if err != nil {
 		return err
 	}

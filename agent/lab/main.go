@@ -14,6 +14,13 @@ const wgCommand = "lab-wg"
 // the process was started as one of the lab's children, it does that job and
 // does not return.
 func Main() {
+	if len(os.Args) > 1 && os.Args[1] == fatalCommand {
+		status, err := runFatal(os.Args[2:])
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "lab: "+err.Error())
+		}
+		os.Exit(status)
+	}
 	if len(os.Args) != 2 || os.Args[1] != wgCommand {
 		return
 	}
