@@ -9,11 +9,15 @@ import (
 
 // beat tells the state machine what the exits' devices have carried and that
 // time has passed. The loop itself does it, so that an idle agent wakes up once
-// a second and for nothing else.
+// in [state.IdlePace] and for hardly anything else.
 func (a *agent) beat(ctx context.Context) {
 	tick := state.Tick{Traffic: map[string]state.Traffic{}}
+	carried, err := a.k.Carried()
+	if err != nil { // then nothing is heard, and exits are asked
+		a.log.Warn(err.Error())
+	}
 	for name, t := range a.exits {
-		if c, ok := a.k.Carried(t.exit.Device); ok {
+		if c, ok := carried[t.exit.Device]; ok {
 			tick.Traffic[name] = state.Traffic{Rx: c.Rx, Tx: c.Tx}
 		}
 	}

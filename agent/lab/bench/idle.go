@@ -13,6 +13,10 @@ import (
 	"github.com/lanseal/lanseal/agent/lab"
 )
 
+// firstCheck is when the agent has looked at everything once more after its
+// start, which is its last look that finds something new.
+const firstCheck = 35 * time.Second
+
 // idle watches one healthy exit and a LAN that is quiet, for a minute.
 func idle(ctx context.Context, b *bench) ([]row, error) {
 	length := time.Minute
@@ -28,6 +32,9 @@ func idle(ctx context.Context, b *bench) ([]row, error) {
 		}
 		atStart, err := settle(ctx, a.Persist)
 		if err != nil {
+			return err
+		}
+		if err := pause(ctx, min(firstCheck, 5*length)); err != nil {
 			return err
 		}
 		pids := map[string]int{agent: a.Pid(), child: childOf(a.Pid())}
