@@ -64,6 +64,8 @@ torture: ## random walks over all faults; SEED=1 SEEDS=20 STEPS=2000 LABS=4
 	@.ci/root.sh "make torture" "network namespaces"
 	@.ci/need.sh "make torture" $(NEED_TEST)
 	@$(MAKE) --no-print-directory lab
+	@echo "== killed at each change"
+	@LANSEAL_LAB=require LANSEAL_EVERY_CHANGE=1 go test -count=1 -timeout 40m -run '^TestT4KilledAtAnyChange$$' ./agent
 	@bin/lanseal-lab torture -seed $(or $(SEED),1) -seeds $(or $(SEEDS),20) -steps $(or $(STEPS),2000) -labs $(or $(LABS),4)
 
 test: export LANSEAL_LAB := require
