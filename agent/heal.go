@@ -128,6 +128,7 @@ func (a *agent) collectBlocked(ctx context.Context, steps []rules.Step) {
 	}
 	if b, err := a.k.Blocked(ctx); err == nil {
 		a.blocked = addBlocked(a.blocked, b)
+		a.passed(b)
 	}
 }
 

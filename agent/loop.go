@@ -58,6 +58,7 @@ type agent struct {
 	blocked   kernel.Blocked // of firewalls that were replaced
 	counted   kernel.Blocked // with the one in force, at countedAt
 	countedAt time.Time
+	tallied   tally
 	uplink    uplink
 	timeKnown bool // the clock is synchronised
 	timeTold  bool // an NTP client said so
@@ -117,6 +118,7 @@ func (a *agent) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			a.observe()
+			a.endTally(ctx)
 			a.log.Info("stopping; the locks stay", "state", a.st.Whole)
 			return nil
 		case e := <-a.kernelEvents:
@@ -277,6 +279,7 @@ func (a *agent) turn(ctx context.Context) {
 		a.failed(ctx, err)
 		return
 	}
+	a.tallied.loaded(steps)
 	hold := a.st.Policy.KillSwitch // without it the rules sort, and hold nothing
 	a.lockState = locks{Routing: hold && len(want.Rules) > 0, Firewall: hold && want.Firewall != nil}
 	if steps = append(early, steps...); samePlan && len(steps) > 0 {

@@ -101,7 +101,7 @@ func (a *agent) observe() {
 		}
 		a.store.Look(x.Name, x.Phase == state.Up, x.RTT, x.Status.Handshake, now)
 		if x.Status.Exists {
-			a.store.Count(store.OfExit, x.Name, store.Counter{Rx: x.Status.Rx, Tx: x.Status.Tx})
+			a.store.Count(x.Name, store.Counter{Rx: x.Status.Rx, Tx: x.Status.Tx})
 		}
 	}
 	a.keepTime()

@@ -32,16 +32,21 @@ func (a *agent) status(ctx context.Context) statusDoc {
 
 // count reads the firewall's counters, unless that was done lately: it costs a
 // program.
-func (a *agent) count(ctx context.Context, longAgo time.Duration) {
+func (a *agent) count(ctx context.Context, longAgo time.Duration) (read bool) {
 	if time.Since(a.countedAt) < longAgo {
-		return
+		return false
 	}
 	a.countedAt, a.counted = time.Now(), a.blocked
-	if a.lockState.Firewall {
-		if now, err := a.k.Blocked(ctx); err == nil {
-			a.counted = addBlocked(a.blocked, now)
-		}
+	if a.k.Last() == nil {
+		return false
 	}
+	now, err := a.k.Blocked(ctx)
+	if err != nil {
+		return false
+	}
+	a.counted = addBlocked(a.blocked, now)
+	a.passed(now)
+	return true
 }
 
 // describe says what is known, without looking.

@@ -34,7 +34,6 @@ type web struct {
 	places chan []place // where to listen from now on; the newest counts
 
 	mu   sync.Mutex
-	seen map[string]time.Time // devices, by MAC
 	leak webui.LeakTest
 }
 
@@ -45,7 +44,7 @@ type place struct {
 }
 
 func newWeb(a *agent) *web {
-	w := &web{a: a, places: make(chan []place, 1), seen: map[string]time.Time{}, leak: webui.LeakTest{State: "none", Probes: []webui.Probe{}, Leaks: []string{}}}
+	w := &web{a: a, places: make(chan []place, 1), leak: webui.LeakTest{State: "none", Probes: []webui.Probe{}, Leaks: []string{}}}
 	w.server = webui.New(webui.Options{
 		Agent: webui.Agent{Observer: w, Config: webConfig{w}, TunnelFiles: webTunnels{w}, Prover: webProver{w}, Steward: w, Accounts: findAccounts(a.g)},
 		Log:   a.log, Now: time.Now, Names: routerNames, HowTo: howToPassword(),

@@ -75,12 +75,21 @@ type Device struct {
 	Vendor   string     `json:"vendor"`
 	IPs      []string   `json:"ips"`
 	Online   bool       `json:"online"`
-	Via      []string   `json:"via"`  // its own rule; none: the default
-	Exit     string     `json:"exit"` // where it goes now: an exit, direct or block
-	Rx       uint64     `json:"rx_bytes"`
+	Via      []string   `json:"via"`      // its own rule; none: the default
+	Exit     string     `json:"exit"`     // where it goes now: an exit, direct or block
+	Rx       uint64     `json:"rx_bytes"` // since the agent started, as the next two
 	Tx       uint64     `json:"tx_bytes"`
 	Blocked  uint64     `json:"blocked_packets"`
-	Seen     *time.Time `json:"seen"`
+	Day      Carried    `json:"day"`
+	Seen     *time.Time `json:"seen"` // last
+}
+
+// Carried is what passed for a device in the last 24 hours; restarts of the
+// agent do not begin it anew.
+type Carried struct {
+	Rx      uint64 `json:"rx_bytes"`
+	Tx      uint64 `json:"tx_bytes"`
+	Blocked uint64 `json:"blocked_packets"`
 }
 
 // Devices are all of them. Counted says whether traffic is counted by device:

@@ -63,8 +63,8 @@ func fill(s *Store, c *clock) {
 	s.Seen(tv, netip.MustParseAddr("192.168.1.50"), "tv", c.now)
 	for range 5 {
 		s.Look("se", true, 20*time.Millisecond, c.now.Add(-time.Second), c.now)
-		s.Count(OfExit, "se", Counter{Rx: uint64(c.now.Unix()), Tx: 10})
-		s.Count(OfDevice, tv, Counter{Rx: uint64(c.now.Unix()), Blocked: 3})
+		s.Count("se", Counter{Rx: uint64(c.now.Unix()), Tx: 10})
+		s.Passed(strings.ToUpper(tv), Counter{Rx: 7, Blocked: 3})
 		c.pass(time.Second)
 	}
 	s.BeginDropout("se", "silent", c.now)
@@ -112,12 +112,15 @@ func TestRemembers(t *testing.T) {
 	if got := s.Traffic(OfExit, "se", Minute); got[len(got)-1].Rx != 4 {
 		t.Errorf("traffic %+v", got)
 	}
+	if got := s.LastDay(OfDevice, tv); got != (Counter{Rx: 35, Blocked: 15}) {
+		t.Errorf("traffic of the device %+v", got)
+	}
 	s.Close()
 	s = Open(o)
 	if after := whole(s); after != before {
 		t.Errorf("after a restart:\n%s\ninstead of\n%s", after, before)
 	}
-	s.Count(OfExit, "se", Counter{Rx: uint64(c.now.Unix()) + 100, Tx: 10}) // the device has gone on
+	s.Count("se", Counter{Rx: uint64(c.now.Unix()) + 100, Tx: 10}) // the device has gone on
 	if got := s.Traffic(OfExit, "se", Hour); got[len(got)-1].Rx != 4+104 {
 		t.Errorf("traffic while no agent ran: %+v", got)
 	}
@@ -132,11 +135,11 @@ func TestRemembers(t *testing.T) {
 	if after := whole(s); after != before {
 		t.Errorf("after a reboot:\n%s\ninstead of\n%s", after, before)
 	}
-	s.Count(OfExit, "se", Counter{Rx: 70, Tx: 10}) // a new device; its counters began anew
+	s.Count("se", Counter{Rx: 70, Tx: 10}) // a new device; its counters began anew
 	if got := s.Traffic(OfExit, "se", Hour); got[len(got)-1].Rx != 4+104 {
 		t.Errorf("a counter first seen is taken for traffic: %+v", got)
 	}
-	s.Count(OfExit, "se", Counter{Rx: 50, Tx: 5}) // made again
+	s.Count("se", Counter{Rx: 50, Tx: 5}) // made again
 	if got := s.Traffic(OfExit, "se", Hour); got[len(got)-1].Rx != 4+104+50 {
 		t.Errorf("a counter that was reset: %+v", got)
 	}
@@ -174,8 +177,7 @@ func TestEventsSince(t *testing.T) {
 		c.pass(time.Second)
 		s.EndDropout("se", c.now)
 		s.Seen(fmt.Sprintf("aa:bb:cc:dd:ee:%02d", i), netip.Addr{}, "", c.now)
-		s.Count(OfDevice, fmt.Sprintf("aa:bb:cc:dd:ee:%02d", i), Counter{Rx: 1})
-		s.Count(OfDevice, fmt.Sprintf("aa:bb:cc:dd:ee:%02d", i), Counter{Rx: 5})
+		s.Passed(fmt.Sprintf("aa:bb:cc:dd:ee:%02d", i), Counter{Rx: 5})
 		s.Turn(c.now.Add(time.Minute))
 	}
 	if ds := s.Dropouts(); len(ds) != 3 || ds[2].Reason != "9" || ds[2].Duration != time.Second {
@@ -184,7 +186,7 @@ func TestEventsSince(t *testing.T) {
 	if ds := s.Devices(); len(ds) != 4 || ds[0].MAC != "aa:bb:cc:dd:ee:09" {
 		t.Errorf("devices %+v", ds)
 	}
-	if s.Count(OfDevice, "aa:bb:cc:dd:ee:99", Counter{Rx: 9}); len(s.Traffic(OfDevice, "aa:bb:cc:dd:ee:99", Day)) != 0 {
+	if s.Passed("aa:bb:cc:dd:ee:99", Counter{Rx: 9}); len(s.Traffic(OfDevice, "aa:bb:cc:dd:ee:99", Day)) != 0 {
 		t.Error("traffic of a device that was never seen")
 	}
 	if len(s.Traffic(OfDevice, "aa:bb:cc:dd:ee:00", Day)) != 0 || len(s.Traffic(OfDevice, "aa:bb:cc:dd:ee:09", Day)) != 1 {
@@ -346,7 +348,7 @@ func TestManyAtOnce(t *testing.T) {
 				now := time.Now()
 				mac := fmt.Sprintf("aa:bb:cc:dd:%02d:%02d", n, i%50)
 				s.Seen(mac, netip.Addr{}, "x", now)
-				s.Count(OfDevice, mac, Counter{Rx: uint64(i)})
+				s.Passed(mac, Counter{Rx: uint64(i)})
 				s.Look(fmt.Sprint("e", n), true, time.Millisecond, now, now)
 				s.AddEvent(Event{Time: now, Text: "x"})
 				s.Events(uint64(i), time.Time{})
@@ -364,6 +366,29 @@ func TestManyAtOnce(t *testing.T) {
 	}
 	if s = Open(Options{Live: dir + "/live/state.db", Checkpoint: dir + "/flash/state.db"}); len(s.Events(0, time.Time{})) != 800 {
 		t.Errorf("%d events", len(s.Events(0, time.Time{})))
+	}
+	s.Close()
+}
+
+// The last day of a device is 24 hours, over restarts too; what it did before
+// is not of it.
+func TestLastDay(t *testing.T) {
+	c := newClock()
+	o := c.options(t.TempDir())
+	s := Open(o)
+	s.Seen(tv, netip.Addr{}, "", c.now)
+	for range 30 {
+		s.Passed(tv, Counter{Rx: 100, Tx: 10, Blocked: 1})
+		s.Close()
+		s = Open(o)
+		c.pass(time.Hour)
+	}
+	if got := s.LastDay(OfDevice, tv); got != (Counter{Rx: 2300, Tx: 230, Blocked: 23}) { // this hour has none
+		t.Errorf("%+v", got)
+	}
+	c.pass(25 * time.Hour)
+	if got := s.LastDay(OfDevice, tv); got != (Counter{}) {
+		t.Errorf("a day later: %+v", got)
 	}
 	s.Close()
 }

@@ -38,7 +38,7 @@ export const T = {
     online: 'online', offline: 'not seen now', blockNow: 'Block', unblock: 'Unblock', rename: 'Rename', name: 'Name', save: 'Save', cancel: 'Cancel',
     saved: '{name}: saved.', blockedDone: '{name} is blocked.', unblockedDone: '{name} goes the default way again.', now: 'now: {exit}',
     directAsk: 'Let {name} use your real address?', directText: 'Its traffic leaves outside every tunnel, and your provider sees it. Whoever claims its address can do the same.', directYes: 'Yes, go direct',
-    blockedCount: '{n} blocked', notCounted: 'With iptables, traffic is not counted by device.', more: 'Show {n} more', count: '{n} devices',
+    blockedCount: '{n} blocked', counted: 'Traffic of the last 24 hours', notCounted: 'With iptables, traffic is not counted by device.', seen: 'seen {when}', more: 'Show {n} more', count: '{n} devices',
   },
 
   tunnels: {
