@@ -66,29 +66,29 @@ type lanFacts struct {
 	labels     map[string]string // by device section
 	firewall   *rules.Firewall
 	neighbours []kernel.Neighbour
+	err        error // of looking at them
 	counted    kernel.Blocked
 	counts     bool // by device: nft
 }
 
 // Devices is who is on the LAN, or has a rule.
 func (w *web) Devices(ctx context.Context) (webui.Devices, error) {
-	var f lanFacts
-	var err error
-	ok := w.a.onLoop(ctx, func() {
+	f, ok := askLoop(ctx, w.a, func() lanFacts {
 		w.a.count(ctx, countEvery)
-		f = lanFacts{policy: w.a.st.Policy, labels: map[string]string{}, firewall: w.a.want.Firewall, counted: w.a.counted, counts: w.a.k.FirewallName() == "nft"}
+		f := lanFacts{policy: w.a.st.Policy, labels: map[string]string{}, firewall: w.a.want.Firewall, counted: w.a.counted, counts: w.a.k.FirewallName() == "nft"}
 		if w.a.cfg != nil {
 			for _, d := range w.a.cfg.Devices {
 				f.labels[d.Name] = d.Label
 			}
 		}
-		f.neighbours, err = w.a.k.Neighbours(f.policy.LAN)
+		f.neighbours, f.err = w.a.k.Neighbours(f.policy.LAN)
+		return f
 	})
 	if !ok {
 		return webui.Devices{}, webui.ErrBusy
 	}
-	if err != nil {
-		return webui.Devices{}, err
+	if f.err != nil {
+		return webui.Devices{}, f.err
 	}
 	d := devicesOf(f, readLeases(leaseFiles()))
 	remember(w.a.store, d.Devices, time.Now())

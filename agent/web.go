@@ -204,19 +204,18 @@ func webCertificate(persist string) (*tls.Certificate, error) {
 
 // Status asks the loop. A plan that is due is applied first if it is to be
 // fresh, so that what is said is true of the kernel.
-func (w *web) Status(ctx context.Context, fresh bool) (d webui.Status, err error) {
-	ok := w.a.onLoop(ctx, func() {
+func (w *web) Status(ctx context.Context, fresh bool) (webui.Status, error) {
+	d, ok := askLoop(ctx, w.a, func() webui.Status {
 		if fresh {
-			d = w.a.status(ctx)
-			return
+			return w.a.status(ctx)
 		}
 		w.a.count(ctx, countEvery)
-		d = w.a.describe()
+		return w.a.describe()
 	})
 	if !ok {
-		err = webui.ErrBusy
+		return d, webui.ErrBusy
 	}
-	return d, err
+	return d, nil
 }
 
 // Events are the store's. The page draws states from them, so those are taken
