@@ -99,7 +99,7 @@ func (a *agent) observe() {
 		if x.Phase == state.Disabled {
 			continue
 		}
-		a.store.Look(x.Name, x.Phase == state.Up, x.RTT, x.Status.Handshake, now)
+		a.store.Look(x.Name, a.st.Shown(x).Phase == state.Up, x.RTT, x.Status.Handshake, now)
 		if x.Status.Exists {
 			a.store.Count(x.Name, store.Counter{Rx: x.Status.Rx, Tx: x.Status.Tx})
 		}

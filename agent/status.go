@@ -59,7 +59,9 @@ func (a *agent) describe() statusDoc {
 		OpenWrt: a.describeGuest(), Error: a.sealError, TimeKnown: a.timeKnown, Version: version,
 	}
 	for i, x := range a.st.Exits {
-		d.Exits = append(d.Exits, describeExit(a.st.Shown(x), a.st.Policy.Exits[i], a.want.Firewall))
+		e := describeExit(a.st.Shown(x), a.st.Policy.Exits[i], a.want.Firewall)
+		e.Available24h, e.Available30d = a.store.Availability(x.Name)
+		d.Exits = append(d.Exits, e)
 	}
 	return d
 }
@@ -72,7 +74,7 @@ func describeExit(x state.Exit, e rules.Exit, fw *rules.Firewall) exitDoc {
 	d := exitDoc{
 		Name: x.Name, State: string(x.Phase), Reason: x.Reason, Type: x.Type, Device: x.Device,
 		Endpoint: x.Status.Endpoint, RTT: float64(x.RTT.Microseconds()) / 1000,
-		Loss: x.Loss, Available: x.Availability(time.Now()), Fresh: x.Fresh,
+		Loss: x.Loss, Fresh: x.Fresh,
 		Rx: x.Status.Rx, Tx: x.Status.Tx, IPv6: e.Carries(6), Resolvers: []string{},
 	}
 	if !x.Status.Handshake.IsZero() {

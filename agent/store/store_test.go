@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"os"
@@ -77,7 +78,19 @@ func fill(s *Store, c *clock) {
 // whole is all that a store remembers, as text.
 func whole(s *Store) string {
 	return fmt.Sprint(s.Get("vpn.example.net"), s.Good().UTC(), s.Devices(), s.Exits(), s.Events(0, time.Time{}), durations(s.Dropouts()),
-		passed(s.Traffic(OfExit, "se", Hour)), passed(s.Traffic(OfDevice, tv, Day)))
+		passed(s.Traffic(OfExit, "se", Hour)), passed(s.Traffic(OfDevice, tv, Day)), shares(s, "se"))
+}
+
+// shares are an exit's availability, as text.
+func shares(s *Store, exit string) string {
+	text := func(x *float64) string {
+		if x == nil {
+			return "unknown"
+		}
+		return fmt.Sprintf("%.3f", *x)
+	}
+	day, month := s.Availability(exit)
+	return text(day) + " " + text(month)
 }
 
 // passed leaves out the slots in which nothing did: a series goes on with time.
@@ -106,7 +119,7 @@ func TestRemembers(t *testing.T) {
 			t.Errorf("%s is not remembered:\n%s", want, before)
 		}
 	}
-	if x := s.Exits()[0]; x.Up != 4*time.Second || x.Watched != 4*time.Second || x.Availability() != 1 || x.Handshakes != 5 || x.RTT != 20*time.Millisecond {
+	if x := s.Exits()[0]; x.Up != 4*time.Second || x.Watched != 4*time.Second || x.Handshakes != 5 || x.RTT != 20*time.Millisecond {
 		t.Errorf("the exit's account is %+v", x)
 	}
 	if got := s.Traffic(OfExit, "se", Minute); got[len(got)-1].Rx != 4 {
@@ -391,4 +404,97 @@ func TestLastDay(t *testing.T) {
 		t.Errorf("a day later: %+v", got)
 	}
 	s.Close()
+}
+
+// Availability is of the last day and the last month: what was not watched does
+// not count, a restart loses nothing, and what is older is over.
+func TestAvailability(t *testing.T) {
+	c := newClock()
+	o := c.options(t.TempDir())
+	s := Open(o)
+	watch := func(d time.Duration, up bool) {
+		for range d / (10 * time.Second) {
+			s.Look("se", up, 0, time.Time{}, c.now)
+			c.pass(10 * time.Second)
+		}
+		s.Look("se", up, 0, time.Time{}, c.now)
+		s.Close() // and nobody watches
+		s = Open(o)
+		c.pass(time.Hour)
+	}
+	check := func(when, want string) {
+		t.Helper()
+		if got := shares(s, "se"); got != want {
+			t.Errorf("%s: %s, want %s", when, got, want)
+		}
+	}
+	check("at first", "unknown unknown")
+	watch(3*time.Hour, true)
+	check("up for three hours", "1.000 1.000")
+	watch(time.Hour, false)
+	check("then down for one", "0.750 0.750")
+	c.pass(48 * time.Hour)
+	check("two days later", "unknown 0.750")
+	watch(4*time.Hour, true)
+	check("up again", "1.000 0.875")
+	c.pass(-30 * time.Minute)
+	check("the clock was set back", "1.000 0.875")
+	if err := os.RemoveAll(filepath.Dir(o.Live)); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	s = Open(o)
+	check("after a reboot", "1.000 0.875")
+	c.pass(29 * 24 * time.Hour)
+	check("a month later", "unknown 1.000")
+	c.pass(5 * 24 * time.Hour)
+	check("and over", "unknown unknown")
+	s.Close()
+}
+
+// A record of a version that knew no availability is read, and a damaged one
+// is not believed.
+func TestAvailabilityOfOldRecords(t *testing.T) {
+	x := &exitRecord{}
+	if err := json.Unmarshal([]byte(`{"name":"se","first":"2026-11-01T00:00:00Z","last":"2026-11-02T00:00:00Z","watched":100,"up":90,"handshakes":3,"rtt":5}`), x); err != nil || !x.Recent.IsZero() {
+		t.Errorf("%+v, %v", x, err)
+	}
+	if text := string(encode(x)); strings.Contains(text, "recent") {
+		t.Errorf("nothing is written as %s", text)
+	}
+	x.Recent.add(time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC), watch{3 * time.Second, 2 * time.Second})
+	again := &exitRecord{}
+	if err := json.Unmarshal(encode(x), again); err != nil || fmt.Sprint(again.Recent) != fmt.Sprint(x.Recent) {
+		t.Errorf("%+v became %+v, %v", x.Recent, again.Recent, err)
+	}
+	for _, bad := range []string{`"AA=="`, `"/////w=="`, `"AQABAg=="`, `7`} {
+		if err := json.Unmarshal([]byte(`{"recent":`+bad+`}`), again); err == nil {
+			t.Errorf("%s was believed: %+v", bad, again.Recent)
+		}
+	}
+}
+
+// A checkpoint of many exits, busy for a month, fits into what it may take.
+func TestManyExits(t *testing.T) {
+	c := newClock()
+	o := c.options(t.TempDir())
+	s := Open(o)
+	for i := range 31 * 24 {
+		for n := range 40 {
+			name := fmt.Sprint("e", n)
+			s.Look(name, n%2 == 0, 0, time.Time{}, c.now)
+			s.Look(name, n%2 == 0, 0, time.Time{}, c.now.Add(10*time.Second))
+			s.Count(name, Counter{Rx: uint64(i) << 24, Tx: uint64(i) << 20})
+		}
+		if i%24 == 0 {
+			s.Turn(c.now)
+		}
+		c.pass(time.Hour)
+	}
+	s.Close()
+	info, err := os.Stat(o.Checkpoint)
+	if err != nil || info.Size() > mostSaved {
+		t.Fatalf("the checkpoint: %v, %v", info, err)
+	}
+	t.Logf("a checkpoint of 40 exits: %d bytes", info.Size())
 }
