@@ -148,23 +148,6 @@ func (a *agent) run(ctx context.Context) error {
 	}
 }
 
-// watch keeps the kernel's events coming.
-func (a *agent) watch(ctx context.Context) {
-	for ctx.Err() == nil {
-		if err := a.k.Watch(ctx, a.kernelEvents); err != nil && ctx.Err() == nil {
-			a.log.Error("watching the kernel failed, starting again", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(firstRetry):
-			select {
-			case a.kernelEvents <- kernel.Event{Kind: kernel.EventLost, What: "the watch was started again"}:
-			case <-ctx.Done():
-			}
-		}
-	}
-}
-
 // noticed waits for the end of a burst of events, within limits.
 func (a *agent) noticed(e kernel.Event) {
 	now := time.Now()

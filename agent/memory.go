@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -24,11 +22,9 @@ func openStore(g globals, say func(string)) *store.Store {
 	if b, err := os.ReadFile("/proc/meminfo"); err == nil && totalMemory(string(b)) >= roomFrom {
 		limits = store.Large()
 	}
-	s := store.Open(store.Options{
+	return store.Open(store.Options{
 		Live: filepath.Join(g.state, "state.db"), Checkpoint: filepath.Join(g.persist, "state.db"), Limits: limits, Say: say,
 	})
-	adoptEndpoints(s, filepath.Join(g.state, "endpoints.json"))
-	return s
 }
 
 // totalMemory reads MemTotal, which the kernel gives in KiB.
@@ -40,21 +36,6 @@ func totalMemory(meminfo string) uint64 {
 		}
 	}
 	return 0
-}
-
-// adoptEndpoints takes over the file in which version 0.1 kept endpoints.
-func adoptEndpoints(s *store.Store, file string) {
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return
-	}
-	hosts := map[string][]netip.Addr{}
-	if json.Unmarshal(b, &hosts) == nil {
-		for host, addrs := range hosts {
-			s.Put(host, addrs)
-		}
-	}
-	_ = os.Remove(file) // read again, it would say nothing new
 }
 
 // carries says whether devices reach their exits in this state.
