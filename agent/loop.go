@@ -46,6 +46,7 @@ type agent struct {
 	exits  map[string]*exitTask
 	fresh  []*exitTask // not yet begun
 	orphan []*exitTask // no longer wanted: their devices go once the plan has let go of them
+	swept  bool        // those that an agent before this one left are gone
 	names  *endpointNames
 
 	want      rules.Plan
