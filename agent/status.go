@@ -60,7 +60,7 @@ func (a *agent) describe() statusDoc {
 	}
 	for i, x := range a.st.Exits {
 		e := describeExit(a.st.Shown(x), a.st.Policy.Exits[i], a.want.Firewall)
-		e.Available24h, e.Available30d = a.store.Availability(x.Name)
+		e.UpDay, e.UpMonth = a.store.Availability(x.Name)
 		d.Exits = append(d.Exits, e)
 	}
 	return d

@@ -32,7 +32,7 @@ func newFake() *fake {
 	shook, most := began.Add(time.Minute), 0.99
 	return &fake{
 		status: Status{State: "protected", Since: began, Reason: "se up", KillSwitch: true, Firewall: "nft", Locks: Locks{true, true},
-			Exits: []Exit{{Name: "se", State: "up", Type: "wireguard", Device: "ls-se", Endpoint: "192.0.2.10:51820", Handshake: &shook, RTT: 18.2, Available24h: &most, Rx: 1000, Tx: 2000, IPv6: true, Resolvers: []string{"10.64.0.1"}},
+			Exits: []Exit{{Name: "se", State: "up", Type: "wireguard", Device: "ls-se", Endpoint: "192.0.2.10:51820", Handshake: &shook, RTT: 18.2, UpDay: &most, Rx: 1000, Tx: 2000, IPv6: true, Resolvers: []string{"10.64.0.1"}},
 				{Name: "no", State: "down", Reason: "no handshake", Type: "wireguard", Device: "ls-no", Resolvers: []string{}}},
 			Blocked: Counter{7, 700}, Config: Validity{Valid: true}, Version: "0.1.0"},
 		devices: Devices{Counted: true, Default: []string{"se", "no"}, Devices: []Device{

@@ -37,22 +37,22 @@ type Locks struct {
 
 // Exit is one tunnel as it is.
 type Exit struct {
-	Name         string     `json:"name"`
-	State        string     `json:"state"` // up, connecting, down, disabled
-	Reason       string     `json:"reason"`
-	Type         string     `json:"type"`
-	Device       string     `json:"device"`
-	Endpoint     string     `json:"endpoint"`
-	Handshake    *time.Time `json:"handshake"`
-	RTT          float64    `json:"rtt_ms"`
-	Loss         float64    `json:"loss"`             // of probes while it was alive, from 0 to 1
-	Available24h *float64   `json:"availability_24h"` // part of the time it was watched, from 0 to 1; null: not at all
-	Available30d *float64   `json:"availability_30d"`
-	Fresh        int        `json:"fresh,omitempty"` // up again, and not gone back to before it has settled
-	Rx           uint64     `json:"rx_bytes"`
-	Tx           uint64     `json:"tx_bytes"`
-	IPv6         bool       `json:"ipv6"`
-	Resolvers    []string   `json:"resolvers"`
+	Name      string     `json:"name"`
+	State     string     `json:"state"` // up, connecting, down, disabled
+	Reason    string     `json:"reason"`
+	Type      string     `json:"type"`
+	Device    string     `json:"device"`
+	Endpoint  string     `json:"endpoint"`
+	Handshake *time.Time `json:"handshake"`
+	RTT       float64    `json:"rtt_ms"`
+	Loss      float64    `json:"loss"`             // of probes while it was alive, from 0 to 1
+	UpDay     *float64   `json:"availability_24h"` // part of the time it was watched, from 0 to 1; null: not at all
+	UpMonth   *float64   `json:"availability_30d"`
+	Fresh     int        `json:"fresh,omitempty"` // up again, and not gone back to before it has settled
+	Rx        uint64     `json:"rx_bytes"`
+	Tx        uint64     `json:"tx_bytes"`
+	IPv6      bool       `json:"ipv6"`
+	Resolvers []string   `json:"resolvers"`
 }
 
 // Counter counts packets.
