@@ -25,6 +25,7 @@ func (a *agent) beat(ctx context.Context) {
 	a.step(ctx, tick)
 	a.expire(ctx)
 	a.observe()
+	a.tally(ctx)
 	a.forgetLate(ctx)
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/lanseal/lanseal/agent/config"
 	"github.com/lanseal/lanseal/agent/kernel"
 	"github.com/lanseal/lanseal/agent/state"
+	"github.com/lanseal/lanseal/agent/tunnel"
 	"github.com/lanseal/lanseal/rules"
 )
 
@@ -270,6 +271,15 @@ func unsealHere(ctx context.Context, g globals) error {
 	for i, e := range cfg.Policy.Exits {
 		if err := newDriver(e, cfg.Tunnels[i], nil).Down(); err != nil {
 			return fmt.Errorf("removing %s: %w", e.Device, err)
+		}
+	}
+	orphans, err := tunnel.Orphans(nil)
+	if err != nil {
+		return err
+	}
+	for _, d := range orphans {
+		if err := d.Down(); err != nil {
+			return fmt.Errorf("removing a device of a tunnel that was: %w", err)
 		}
 	}
 	if err := restoreGuest(ctx, g); err != nil {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/lanseal/lanseal/agent/kernel"
+	"github.com/lanseal/lanseal/agent/store"
 	"github.com/lanseal/lanseal/rules"
 	"github.com/lanseal/lanseal/webui"
 )
@@ -65,49 +66,53 @@ type lanFacts struct {
 	labels     map[string]string // by device section
 	firewall   *rules.Firewall
 	neighbours []kernel.Neighbour
+	err        error // of looking at them
 	counted    kernel.Blocked
 	counts     bool // by device: nft
 }
 
 // Devices is who is on the LAN, or has a rule.
 func (w *web) Devices(ctx context.Context) (webui.Devices, error) {
-	var f lanFacts
-	var err error
-	ok := w.a.onLoop(ctx, func() {
+	f, ok := askLoop(ctx, w.a, func() lanFacts {
 		w.a.count(ctx, countEvery)
-		f = lanFacts{policy: w.a.st.Policy, labels: map[string]string{}, firewall: w.a.want.Firewall, counted: w.a.counted, counts: w.a.k.FirewallName() == "nft"}
+		f := lanFacts{policy: w.a.st.Policy, labels: map[string]string{}, firewall: w.a.want.Firewall, counted: w.a.counted, counts: w.a.k.FirewallName() == "nft"}
 		if w.a.cfg != nil {
 			for _, d := range w.a.cfg.Devices {
 				f.labels[d.Name] = d.Label
 			}
 		}
-		f.neighbours, err = w.a.k.Neighbours(f.policy.LAN)
+		f.neighbours, f.err = w.a.k.Neighbours(f.policy.LAN)
+		return f
 	})
 	if !ok {
 		return webui.Devices{}, webui.ErrBusy
 	}
-	if err != nil {
-		return webui.Devices{}, err
+	if f.err != nil {
+		return webui.Devices{}, f.err
 	}
 	d := devicesOf(f, readLeases(leaseFiles()))
-	w.remember(d.Devices, time.Now())
+	remember(w.a.store, d.Devices, time.Now())
 	return d, nil
 }
 
-// remember tells when devices were last seen, as far back as the agent runs.
-func (w *web) remember(ds []webui.Device, now time.Time) {
-	const most = 4096
-	w.mu.Lock()
-	defer w.mu.Unlock()
+// remember adds what the store knows of the devices, and tells it what it does
+// not know yet.
+func remember(s *store.Store, ds []webui.Device, now time.Time) {
+	for _, d := range ds {
+		if d.Online {
+			ip, _ := netip.ParseAddr(strings.Join(d.IPs[:min(len(d.IPs), 1)], ""))
+			s.Seen(d.MAC, ip, d.Hostname, now)
+		}
+	}
+	seen := map[string]time.Time{}
+	for _, d := range s.Devices() {
+		seen[d.MAC] = d.Last
+	}
 	for i, d := range ds {
-		if d.MAC == "" {
-			continue
-		}
-		if d.Online && (len(w.seen) < most || !w.seen[d.MAC].IsZero()) {
-			w.seen[d.MAC] = now.UTC()
-		}
-		if at := w.seen[d.MAC]; !at.IsZero() {
+		if at, ok := seen[d.MAC]; ok {
 			ds[i].Seen = &at
+			day := s.LastDay(store.OfDevice, d.MAC)
+			ds[i].Day = webui.Carried{Rx: day.Rx, Tx: day.Tx, Blocked: day.Blocked}
 		}
 	}
 }
@@ -241,12 +246,12 @@ func cmdDevices(ctx context.Context, g globals, args []string) (int, error) {
 	t := tabwriter.NewWriter(g.stdout, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "NAME\tADDRESS\tMAC\tVENDOR\tGOES\tIN\tOUT\tBLOCKED")
 	for _, v := range d.Devices {
-		in, out := bytesText(v.Rx), bytesText(v.Tx)
+		in, out := bytesText(v.Day.Rx), bytesText(v.Day.Tx)
 		if !d.Counted {
 			in, out = "-", "-"
 		}
 		fmt.Fprintln(t, strings.Join([]string{orDash(plain(shownName(v))), orDash(strings.Join(v.IPs, ",")), orDash(v.MAC), orDash(v.Vendor),
-			v.Exit, in, out, strconv.FormatUint(v.Blocked, 10)}, "\t"))
+			v.Exit, in, out, strconv.FormatUint(v.Day.Blocked, 10)}, "\t"))
 	}
 	return 0, t.Flush()
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"os"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"github.com/lanseal/lanseal/agent/lab"
+	"github.com/lanseal/lanseal/agent/store"
+	"github.com/lanseal/lanseal/webui"
 )
 
 // manyDevices are sections for 250 devices, each with a rule of its own.
@@ -135,4 +138,104 @@ func TestManyDevicesChange(t *testing.T) {
 		t.Errorf("the tv's TCP connection was made anew: %+v", s)
 	}
 	l.NoLeak(t, marks, tr)
+}
+
+// storedTraffic is what the live file of a running agent holds of a device.
+func storedTraffic(t *testing.T, a *lab.Agent, mac string) store.Counter {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(a.State, "state.db"))
+	if err != nil {
+		return store.Counter{}
+	}
+	dir := t.TempDir()
+	copied := filepath.Join(dir, "state.db")
+	if err := os.WriteFile(copied, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := store.Open(store.Options{Live: copied, Checkpoint: filepath.Join(dir, "checkpoint.db")})
+	defer s.Close()
+	return s.LastDay(store.OfDevice, mac)
+}
+
+// What a device sent and got is remembered over the end of the agent: all of
+// it over a clean one, all but the last minute over a kill.
+func TestTrafficByDeviceIsRemembered(t *testing.T) {
+	l := lab.ForTest(t, lab.Options{Lanseal: product(t)})
+	a, err := l.StartAgent(lab.AgentConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	protected := func() {
+		t.Helper()
+		if err := a.WaitState(ctx, "protected"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	told := func() webui.Device {
+		t.Helper()
+		out, errs, exit, err := a.Run(ctx, "devices", "--json")
+		var all webui.Devices
+		if err != nil || exit != 0 || json.Unmarshal([]byte(out), &all) != nil {
+			t.Fatalf("lanseal devices: %v, %d: %s%s", err, exit, out, errs)
+		}
+		for _, d := range all.Devices {
+			if d.MAC == lab.MACTV {
+				return d
+			}
+		}
+		return webui.Device{}
+	}
+	protected()
+	tr := l.Traffic(l.TV, lab.UDP4)
+	if err := tr.WaitFlow(ctx); err != nil {
+		t.Fatal(err)
+	}
+	once := func(when string) { // 64 bytes and two headers, and nothing twice
+		t.Helper()
+		d := told()
+		if sent := tr.Of(lab.UDP4).Sent; d.Day.Tx > uint64(sent)*100 {
+			t.Errorf("%s %+v is told after %d datagrams", when, d.Day, sent)
+		}
+	}
+	if err := tr.WaitSent(ctx, 50); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Term(ctx); err != nil {
+		t.Fatal(err)
+	}
+	ended := storedTraffic(t, a, lab.MACTV)
+	const least = 30 * 64 // bytes of so many datagrams
+	if ended.Tx < least || ended.Rx < least {
+		t.Errorf("after a clean end %+v is stored", ended)
+	}
+	if err := a.Start(); err != nil {
+		t.Fatal(err)
+	}
+	protected()
+	before := told()
+	if before.Day.Tx < ended.Tx || before.Day.Rx < ended.Rx || before.Seen == nil {
+		t.Errorf("started again, %+v is told, and %+v was stored", before, ended)
+	}
+	once("started again,")
+	stored := ended
+	for stored.Tx < before.Day.Tx+least { // by the agent itself, once a minute
+		if ctx.Err() != nil {
+			t.Fatalf("%+v is stored, and never more", stored)
+		}
+		if err := tr.WaitSent(ctx, 40); err != nil {
+			t.Fatal(err)
+		}
+		stored = storedTraffic(t, a, lab.MACTV)
+	}
+	a.Kill9()
+	if err := a.Start(); err != nil {
+		t.Fatal(err)
+	}
+	protected()
+	if after := told(); after.Day.Tx < stored.Tx || after.Day.Rx < stored.Rx {
+		t.Errorf("after a kill %+v is told, and %+v was stored", after.Day, stored)
+	}
+	once("after a kill")
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lanseal/lanseal/agent/kernel"
+	"github.com/lanseal/lanseal/agent/tunnel"
 	"github.com/lanseal/lanseal/rules"
 )
 
@@ -128,6 +129,7 @@ func (a *agent) collectBlocked(ctx context.Context, steps []rules.Step) {
 	}
 	if b, err := a.k.Blocked(ctx); err == nil {
 		a.blocked = addBlocked(a.blocked, b)
+		a.passed(b)
 	}
 }
 
@@ -163,6 +165,30 @@ func (a *agent) bury() {
 		}
 	}
 	a.orphan = nil
+	if a.cfg != nil && !a.swept {
+		a.swept = true
+		a.sweep()
+	}
+}
+
+// sweep removes, once, what agents before this one made for tunnels that are
+// not wanted any more.
+func (a *agent) sweep() {
+	var wanted []string
+	for _, t := range a.exits {
+		wanted = append(wanted, t.exit.Device)
+	}
+	orphans, err := tunnel.Orphans(wanted)
+	for _, d := range orphans {
+		if e := d.Down(); e != nil {
+			err = e
+			continue
+		}
+		a.note("config", "", fmt.Sprintf("removed %v, which no tunnel in the configuration uses", d))
+	}
+	if err != nil {
+		a.note("error", "", "removing devices that nobody uses: "+err.Error())
+	}
 }
 
 // underNet says whether a device is one of the third net's: before 6.16 the

@@ -46,6 +46,7 @@ type agent struct {
 	exits  map[string]*exitTask
 	fresh  []*exitTask // not yet begun
 	orphan []*exitTask // no longer wanted: their devices go once the plan has let go of them
+	swept  bool        // those that an agent before this one left are gone
 	names  *endpointNames
 
 	want      rules.Plan
@@ -58,6 +59,7 @@ type agent struct {
 	blocked   kernel.Blocked // of firewalls that were replaced
 	counted   kernel.Blocked // with the one in force, at countedAt
 	countedAt time.Time
+	tallied   tally
 	uplink    uplink
 	timeKnown bool // the clock is synchronised
 	timeTold  bool // an NTP client said so
@@ -117,6 +119,7 @@ func (a *agent) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			a.observe()
+			a.endTally(ctx)
 			a.log.Info("stopping; the locks stay", "state", a.st.Whole)
 			return nil
 		case e := <-a.kernelEvents:
@@ -141,23 +144,6 @@ func (a *agent) run(ctx context.Context) error {
 		case <-a.turnTimer.C:
 			if a.dirty {
 				a.turn(ctx)
-			}
-		}
-	}
-}
-
-// watch keeps the kernel's events coming.
-func (a *agent) watch(ctx context.Context) {
-	for ctx.Err() == nil {
-		if err := a.k.Watch(ctx, a.kernelEvents); err != nil && ctx.Err() == nil {
-			a.log.Error("watching the kernel failed, starting again", "error", err)
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(firstRetry):
-			select {
-			case a.kernelEvents <- kernel.Event{Kind: kernel.EventLost, What: "the watch was started again"}:
-			case <-ctx.Done():
 			}
 		}
 	}
@@ -281,6 +267,7 @@ func (a *agent) turn(ctx context.Context) {
 		a.failed(ctx, err)
 		return
 	}
+	a.tallied.loaded(steps)
 	hold := a.st.Policy.KillSwitch // without it the rules sort, and hold nothing
 	a.lockState = locks{Routing: hold && len(want.Rules) > 0, Firewall: hold && want.Firewall != nil}
 	if steps = append(early, steps...); samePlan && len(steps) > 0 {

@@ -45,7 +45,7 @@ func commands() []command {
 		{"events", "[-f] [--json]", "what happened: changes of state, dropouts, repairs; -f: and what happens", cmdEvents},
 		{"notify", "time-synced", "tells the agent, if one runs, what a hotplug script saw", cmdNotify},
 		{"leaktest", "[--json]", "tries to leak as a client would, and watches the WAN wire", cmdLeakTest},
-		{"devices", "[--json]", "who is on the LAN, and where each goes", cmdDevices},
+		{"devices", "[--json]", "who is on the LAN, where each goes, and its traffic of the last day", cmdDevices},
 		{"passwd", "", "sets the web UI's password where there is no OpenWrt account", cmdPasswd},
 		{"import", "FILE [--name N]", "adds a tunnel from a wg-quick file (- = stdin)", cmdImport},
 		{"unseal", "[--yes]", "switches off: removes every lock, restores what was changed", cmdUnseal},

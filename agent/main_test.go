@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -30,7 +31,9 @@ var built = sync.OnceValues(func() (string, error) {
 	}
 	path := filepath.Join(dir, "lanseal")
 	cmd := exec.Command("go", "build", "-o", path, ".")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if cmd.Env = os.Environ(); !strings.Contains(os.Getenv("GOFLAGS"), "-race") { // the detector needs cgo
+		cmd.Env = append(cmd.Env, "CGO_ENABLED=0")
+	}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building the product: %w: %s", err, out)
 	}

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -53,11 +51,9 @@ func openStore(g globals, say func(string)) *store.Store {
 	if b, err := os.ReadFile("/proc/meminfo"); err == nil && totalMemory(string(b)) >= roomFrom {
 		limits = store.Large()
 	}
-	s := store.Open(store.Options{
+	return store.Open(store.Options{
 		Live: filepath.Join(g.state, "state.db"), Checkpoint: filepath.Join(g.persist, "state.db"), Limits: limits, Say: say,
 	})
-	adoptEndpoints(s, filepath.Join(g.state, "endpoints.json"))
-	return s
 }
 
 // totalMemory reads MemTotal, which the kernel gives in KiB.
@@ -69,21 +65,6 @@ func totalMemory(meminfo string) uint64 {
 		}
 	}
 	return 0
-}
-
-// adoptEndpoints takes over the file in which version 0.1 kept endpoints.
-func adoptEndpoints(s *store.Store, file string) {
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return
-	}
-	hosts := map[string][]netip.Addr{}
-	if json.Unmarshal(b, &hosts) == nil {
-		for host, addrs := range hosts {
-			s.Put(host, addrs)
-		}
-	}
-	_ = os.Remove(file) // read again, it would say nothing new
 }
 
 // carries says whether devices reach their exits in this state.
@@ -128,9 +109,9 @@ func (a *agent) observe() {
 		if x.Phase == state.Disabled {
 			continue
 		}
-		a.store.Look(x.Name, x.Phase == state.Up, x.RTT, x.Status.Handshake, now)
+		a.store.Look(x.Name, a.st.Shown(x).Phase == state.Up, x.RTT, x.Status.Handshake, now)
 		if x.Status.Exists {
-			a.store.Count(store.OfExit, x.Name, store.Counter{Rx: x.Status.Rx, Tx: x.Status.Tx})
+			a.store.Count(x.Name, store.Counter{Rx: x.Status.Rx, Tx: x.Status.Tx})
 		}
 	}
 	a.keepTime()

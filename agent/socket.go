@@ -73,17 +73,24 @@ func listenerLives(c net.Conn) bool {
 
 // onLoop runs f on the loop's goroutine and waits for it.
 func (a *agent) onLoop(ctx context.Context, f func()) bool {
-	done := make(chan struct{})
+	_, ok := askLoop(ctx, a, func() (none struct{}) { f(); return none })
+	return ok
+}
+
+// askLoop is what f finds on the loop's goroutine; false: the context ended
+// before. f may still run then, so it must write nothing of its caller's.
+func askLoop[T any](ctx context.Context, a *agent, f func() T) (found T, ok bool) {
+	answer := make(chan T, 1)
 	select {
-	case a.calls <- func() { defer close(done); f() }:
+	case a.calls <- func() { answer <- f() }:
 	case <-ctx.Done():
-		return false
+		return found, false
 	}
 	select {
-	case <-done:
-		return true
+	case found = <-answer:
+		return found, true
 	case <-ctx.Done():
-		return false
+		return found, false
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -61,4 +62,32 @@ func TestListenSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.Close()
+}
+
+// Who asks the loop and goes away is not written to when it comes to it.
+func TestAskLoopGivesUp(t *testing.T) {
+	a := &agent{calls: make(chan func())}
+	ctx, cancel := context.WithCancel(t.Context())
+	taken, gone := make(chan struct{}), make(chan struct{})
+	done := make(chan struct{})
+	go func() { // a loop that is slow
+		defer close(done)
+		call := <-a.calls
+		close(taken)
+		<-gone
+		call()
+	}()
+	go func() {
+		<-taken
+		cancel()
+	}()
+	found, ok := askLoop(ctx, a, func() string { return "late" })
+	close(gone)
+	if found != "" || ok {
+		t.Errorf("%q, %v", found, ok)
+	}
+	<-done
+	if a.onLoop(ctx, func() { t.Error("asked after the end") }) {
+		t.Error("nobody was asked, and it is said that somebody answered")
+	}
 }

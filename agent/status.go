@@ -32,16 +32,21 @@ func (a *agent) status(ctx context.Context) statusDoc {
 
 // count reads the firewall's counters, unless that was done lately: it costs a
 // program.
-func (a *agent) count(ctx context.Context, longAgo time.Duration) {
+func (a *agent) count(ctx context.Context, longAgo time.Duration) (read bool) {
 	if time.Since(a.countedAt) < longAgo {
-		return
+		return false
 	}
 	a.countedAt, a.counted = time.Now(), a.blocked
-	if a.lockState.Firewall {
-		if now, err := a.k.Blocked(ctx); err == nil {
-			a.counted = addBlocked(a.blocked, now)
-		}
+	if a.k.Last() == nil {
+		return false
 	}
+	now, err := a.k.Blocked(ctx)
+	if err != nil {
+		return false
+	}
+	a.counted = addBlocked(a.blocked, now)
+	a.passed(now)
+	return true
 }
 
 // describe says what is known, without looking.
@@ -54,7 +59,9 @@ func (a *agent) describe() statusDoc {
 		OpenWrt: a.describeGuest(), Error: a.sealError, TimeKnown: a.timeKnown, Version: version,
 	}
 	for i, x := range a.st.Exits {
-		d.Exits = append(d.Exits, describeExit(a.st.Shown(x), a.st.Policy.Exits[i], a.want.Firewall))
+		e := describeExit(a.st.Shown(x), a.st.Policy.Exits[i], a.want.Firewall)
+		e.UpDay, e.UpMonth = a.store.Availability(x.Name)
+		d.Exits = append(d.Exits, e)
 	}
 	return d
 }
@@ -67,7 +74,7 @@ func describeExit(x state.Exit, e rules.Exit, fw *rules.Firewall) exitDoc {
 	d := exitDoc{
 		Name: x.Name, State: string(x.Phase), Reason: x.Reason, Type: x.Type, Device: x.Device,
 		Endpoint: x.Status.Endpoint, RTT: float64(x.RTT.Microseconds()) / 1000,
-		Loss: x.Loss, Available: x.Availability(time.Now()), Fresh: x.Fresh,
+		Loss: x.Loss, Fresh: x.Fresh,
 		Rx: x.Status.Rx, Tx: x.Status.Tx, IPv6: e.Carries(6), Resolvers: []string{},
 	}
 	if !x.Status.Handshake.IsZero() {

@@ -34,7 +34,6 @@ type web struct {
 	places chan []place // where to listen from now on; the newest counts
 
 	mu   sync.Mutex
-	seen map[string]time.Time // devices, by MAC
 	leak webui.LeakTest
 }
 
@@ -45,7 +44,7 @@ type place struct {
 }
 
 func newWeb(a *agent) *web {
-	w := &web{a: a, places: make(chan []place, 1), seen: map[string]time.Time{}, leak: webui.LeakTest{State: "none", Probes: []webui.Probe{}, Leaks: []string{}}}
+	w := &web{a: a, places: make(chan []place, 1), leak: webui.LeakTest{State: "none", Probes: []webui.Probe{}, Leaks: []string{}}}
 	w.server = webui.New(webui.Options{
 		Agent: webui.Agent{Observer: w, Config: webConfig{w}, TunnelFiles: webTunnels{w}, Prover: webProver{w}, Steward: w, Accounts: findAccounts(a.g)},
 		Log:   a.log, Now: time.Now, Names: routerNames, HowTo: howToPassword(),
@@ -205,19 +204,18 @@ func webCertificate(persist string) (*tls.Certificate, error) {
 
 // Status asks the loop. A plan that is due is applied first if it is to be
 // fresh, so that what is said is true of the kernel.
-func (w *web) Status(ctx context.Context, fresh bool) (d webui.Status, err error) {
-	ok := w.a.onLoop(ctx, func() {
+func (w *web) Status(ctx context.Context, fresh bool) (webui.Status, error) {
+	d, ok := askLoop(ctx, w.a, func() webui.Status {
 		if fresh {
-			d = w.a.status(ctx)
-			return
+			return w.a.status(ctx)
 		}
 		w.a.count(ctx, countEvery)
-		d = w.a.describe()
+		return w.a.describe()
 	})
 	if !ok {
-		err = webui.ErrBusy
+		return d, webui.ErrBusy
 	}
-	return d, err
+	return d, nil
 }
 
 // Events are the store's. The page draws states from them, so those are taken

@@ -13,6 +13,7 @@ import (
 	"github.com/lanseal/lanseal/agent/config"
 	"github.com/lanseal/lanseal/agent/crypt"
 	"github.com/lanseal/lanseal/agent/kernel"
+	"github.com/lanseal/lanseal/agent/store"
 	"github.com/lanseal/lanseal/rules"
 	"github.com/lanseal/lanseal/webui"
 )
@@ -159,5 +160,41 @@ func TestInvalidNamesTheField(t *testing.T) {
 	want := webui.Invalid{{Error: "no exit named \"x\"", Field: "via"}, {Error: "lanseal 'main': is wrong", Field: "main.dns"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What passed is what counters show more than before: each device's, nothing
+// twice, and nothing lost when a firewall begins anew or a device's address
+// becomes known late.
+func TestTallyOfDevices(t *testing.T) {
+	const tv, pc = "02:00:00:00:00:01", "02:00:00:00:00:02"
+	counts := func(sent, received, blocked uint64) kernel.Blocked {
+		return kernel.Blocked{ByMAC: map[string]uint64{tv: blocked}, Sent: map[string]uint64{tv: sent, pc: 1},
+			Received: map[string]uint64{"192.168.1.50": received, "fd00::50": 3, "192.168.1.60": 40}}
+	}
+	macs := map[string]string{"192.168.1.50": tv, "fd00::50": tv}
+	var x tally
+	for i, c := range []struct {
+		loaded  bool
+		counted kernel.Blocked
+		known   string // an address of the other device
+		want    map[string]store.Counter
+	}{
+		{false, counts(100, 50, 5), "", map[string]store.Counter{}}, // of an agent before this one
+		{false, counts(150, 70, 5), "", map[string]store.Counter{tv: {Tx: 50, Rx: 20}}},
+		{false, counts(150, 70, 5), "", map[string]store.Counter{}},
+		{true, counts(160, 80, 9), "", map[string]store.Counter{tv: {Tx: 160, Rx: 83, Blocked: 9}, pc: {Tx: 1}}},
+		{false, counts(10, 5, 1), "192.168.1.60", map[string]store.Counter{tv: {Tx: 10, Rx: 5, Blocked: 1}, pc: {Rx: 40}}}, // by somebody else
+		{false, kernel.Blocked{}, "", map[string]store.Counter{}},
+	} {
+		if c.loaded {
+			x.loaded([]rules.Step{{Kind: rules.StepFirewall}})
+		}
+		if c.known != "" {
+			macs[c.known] = pc
+		}
+		if diff := cmp.Diff(c.want, x.grown(c.counted, macs)); diff != "" {
+			t.Errorf("look %d: %s", i+1, diff)
+		}
 	}
 }

@@ -46,8 +46,8 @@ func (w webProver) LeakTest(start bool) webui.LeakTest {
 
 // Try asks a tunnel for a sign of life.
 func (w webProver) Try(ctx context.Context, exit string) (webui.Tried, error) {
-	var task *exitTask
-	if !w.a.onLoop(ctx, func() { task = w.a.exits[exit] }) {
+	task, ok := askLoop(ctx, w.a, func() *exitTask { return w.a.exits[exit] })
+	if !ok {
 		return webui.Tried{}, webui.ErrBusy
 	}
 	if task == nil {

@@ -29,14 +29,14 @@ type fake struct {
 
 func newFake() *fake {
 	began := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
-	shook := began.Add(time.Minute)
+	shook, most := began.Add(time.Minute), 0.99
 	return &fake{
 		status: Status{State: "protected", Since: began, Reason: "se up", KillSwitch: true, Firewall: "nft", Locks: Locks{true, true},
-			Exits: []Exit{{Name: "se", State: "up", Type: "wireguard", Device: "ls-se", Endpoint: "192.0.2.10:51820", Handshake: &shook, RTT: 18.2, Available: 0.99, Rx: 1000, Tx: 2000, IPv6: true, Resolvers: []string{"10.64.0.1"}},
+			Exits: []Exit{{Name: "se", State: "up", Type: "wireguard", Device: "ls-se", Endpoint: "192.0.2.10:51820", Handshake: &shook, RTT: 18.2, UpDay: &most, Rx: 1000, Tx: 2000, IPv6: true, Resolvers: []string{"10.64.0.1"}},
 				{Name: "no", State: "down", Reason: "no handshake", Type: "wireguard", Device: "ls-no", Resolvers: []string{}}},
 			Blocked: Counter{7, 700}, Config: Validity{Valid: true}, Version: "0.1.0"},
 		devices: Devices{Counted: true, Default: []string{"se", "no"}, Devices: []Device{
-			{MAC: "02:00:00:00:00:01", Name: "tv", Label: "Living-room \"TV\"", IPs: []string{"192.168.1.50"}, Via: []string{}, Exit: "se", Online: true, Rx: 5, Tx: 6, Blocked: 7, Seen: &shook}}},
+			{MAC: "02:00:00:00:00:01", Name: "tv", Label: "Living-room \"TV\"", IPs: []string{"192.168.1.50"}, Via: []string{}, Exit: "se", Online: true, Rx: 5, Tx: 6, Blocked: 7, Day: Carried{Rx: 50, Tx: 60, Blocked: 70}, Seen: &shook}}},
 		events: []Event{{ID: 1, Time: began, Kind: "state", State: "protected", Text: "started → protected: se up"}},
 		sections: []Section{{Type: "lanseal", Name: "main", Options: map[string][]string{"enabled": {"1"}, "via": {"se", "no"}}},
 			{Type: "tunnel", Name: "se", Options: map[string][]string{"file": {"/etc/lanseal/tunnels/se.conf"}, "label": {"Sweden"}}},

@@ -53,7 +53,7 @@ func TestManyOfEverythingIsSmooth(t *testing.T) {
 	h.f.devices.Devices = nil
 	for i := range 250 {
 		h.f.devices.Devices = append(h.f.devices.Devices, Device{MAC: fmt.Sprintf("02:00:00:00:%02x:%02x", i/256, i%256), Hostname: fmt.Sprintf("host-%03d", i),
-			IPs: []string{fmt.Sprintf("192.168.1.%d", i+1), fmt.Sprintf("fd00::%x", i)}, Via: []string{}, Exit: "se", Online: i%3 > 0, Rx: uint64(i) << 20, Vendor: "Espressif", Blocked: uint64(i % 7)})
+			IPs: []string{fmt.Sprintf("192.168.1.%d", i+1), fmt.Sprintf("fd00::%x", i)}, Via: []string{}, Exit: "se", Online: i%3 > 0, Day: Carried{Rx: uint64(i) << 20, Blocked: uint64(i % 7)}, Vendor: "Espressif"})
 	}
 	began := time.Now().Add(-10_000 * 10 * time.Second)
 	h.f.events = nil

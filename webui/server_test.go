@@ -156,7 +156,7 @@ func TestEveryRouteNeedsASession(t *testing.T) {
 func TestTunnels(t *testing.T) {
 	h := open(t).signIn()
 	a := h.do("GET", "/api/v1/tunnels", "")
-	h.want(a, 200, `"label":"Sweden"`, `"state":"up"`, `"availability":0.99`, `"via":["se","no"]`)
+	h.want(a, 200, `"label":"Sweden"`, `"state":"up"`, `"availability_24h":0.99,"availability_30d":null`, `"via":["se","no"]`)
 	rev := a.header.Get("ETag")
 	h.want(h.do("POST", "/api/v1/tunnels", `{"name":"us","content":"x"}`), 201, `"name":"us"`)
 	h.want(h.do("POST", "/api/v1/tunnels", `{"content":"bad"}`), 400, `"field":"content"`)

@@ -45,8 +45,9 @@ type Exit struct {
 	Endpoint  string     `json:"endpoint"`
 	Handshake *time.Time `json:"handshake"`
 	RTT       float64    `json:"rtt_ms"`
-	Loss      float64    `json:"loss"`            // of probes while it was alive, from 0 to 1
-	Available float64    `json:"availability"`    // part of the time since it was configured, from 0 to 1
+	Loss      float64    `json:"loss"`             // of probes while it was alive, from 0 to 1
+	UpDay     *float64   `json:"availability_24h"` // part of the time it was watched, from 0 to 1; null: not at all
+	UpMonth   *float64   `json:"availability_30d"`
 	Fresh     int        `json:"fresh,omitempty"` // up again, and not gone back to before it has settled
 	Rx        uint64     `json:"rx_bytes"`
 	Tx        uint64     `json:"tx_bytes"`
@@ -75,12 +76,21 @@ type Device struct {
 	Vendor   string     `json:"vendor"`
 	IPs      []string   `json:"ips"`
 	Online   bool       `json:"online"`
-	Via      []string   `json:"via"`  // its own rule; none: the default
-	Exit     string     `json:"exit"` // where it goes now: an exit, direct or block
-	Rx       uint64     `json:"rx_bytes"`
+	Via      []string   `json:"via"`      // its own rule; none: the default
+	Exit     string     `json:"exit"`     // where it goes now: an exit, direct or block
+	Rx       uint64     `json:"rx_bytes"` // since the agent started, as the next two
 	Tx       uint64     `json:"tx_bytes"`
 	Blocked  uint64     `json:"blocked_packets"`
-	Seen     *time.Time `json:"seen"`
+	Day      Carried    `json:"day"`
+	Seen     *time.Time `json:"seen"` // last
+}
+
+// Carried is what passed for a device in the last 24 hours; restarts of the
+// agent do not begin it anew.
+type Carried struct {
+	Rx      uint64 `json:"rx_bytes"`
+	Tx      uint64 `json:"tx_bytes"`
+	Blocked uint64 `json:"blocked_packets"`
 }
 
 // Devices are all of them. Counted says whether traffic is counted by device:

@@ -96,7 +96,11 @@ func (t *IPTables) Differs(ctx context.Context, fw *rules.Firewall) ([]string, e
 	if err != nil {
 		return nil, fmt.Errorf("loading a reference: %w", err)
 	}
-	found := have.remains([]string{generation})
+	known := []string{generation}
+	if !have.referred(scratch) {
+		known = append(known, scratch) // of a process that compares just now, as verify does
+	}
+	found := have.remains(known)
 	found = append(found, t.jumpDiffers(have, generation)...)
 	found = append(found, want.differs(have.listing(generation))...)
 	sets, err := t.setsDiffer(ctx, have, fw, generation)
@@ -122,6 +126,16 @@ func (t *IPTables) inForce(s *state) (generation string, jumps int) {
 		}
 	}
 	return generation, jumps
+}
+
+// referred says whether any rule outside lanseal's chains leads to a generation.
+func (s *state) referred(generation string) bool {
+	for _, ts := range s.families {
+		if slices.ContainsFunc(ts.rules, func(r iptRule) bool { g, ok := r.refers(); return ok && g == generation }) {
+			return true
+		}
+	}
+	return false
 }
 
 // remains are chains and jumps of generations that are not in force. A set

@@ -116,6 +116,7 @@ func TestIPTablesDiffers(t *testing.T) {
 			{"removed IPv6 masquerade", "ip6tables -t nat -D LANSEAL-LEAVING-G 1", "IPv6 nat LANSEAL-LEAVING: rule is missing"},
 			{"foreign chain", "iptables -N LANSEAL-MINE-G", "LANSEAL-MINE: foreign chain"},
 			{"remains of a crash", "iptables -N LANSEAL-FORWARD-F; iptables -A FORWARD -j LANSEAL-FORWARD-F", "remains of generation F"},
+			{"jump to a reference", "iptables -N LANSEAL-FORWARD-R; iptables -A FORWARD -j LANSEAL-FORWARD-R", "remains of generation R"},
 			{"everything gone", "for f in iptables ip6tables; do for t in filter nat mangle raw; do $f -t $t -F; $f -t $t -X; done; done", "the firewall lock is missing"},
 			{"emptied set", "ipset flush lanseal-e2-ip4-G", "set lanseal-e2-ip4-G: member is missing: 192.168.1.51"},
 			{"enlarged set", "ipset add lanseal-direct-ip6-G fd01::66", "set lanseal-direct-ip6-G: foreign member: fd01::66"},
@@ -154,6 +155,33 @@ func TestIPTablesDiffers(t *testing.T) {
 		l.apply(t, fw, nil)
 		if found := l.differs(t, fw, nil); len(found) > 0 {
 			t.Errorf("after removal: %q", found)
+		}
+	})
+}
+
+// TestIPTablesVerifyIsNoChange: while one process compares, for which it loads
+// a reference that nothing leads to, another finds nothing to repair.
+func TestIPTablesVerifyIsNoChange(t *testing.T) {
+	iptBothVariants(t, func(t *testing.T, variant string) {
+		l := iptNewLab(t)
+		agent, verify := l.iptOpen(t, variant), l.iptOpen(t, variant)
+		want := iptFirewall()
+		l.apply(t, agent, want)
+		reference := false
+		verify.call = func(what string) error { // in the router, as verify is
+			found, err := agent.Differs(context.Background(), want)
+			if err != nil || len(found) > 0 {
+				t.Errorf("before verify calls %s the agent finds %q, %v", what, found, err)
+			}
+			s, err := agent.survey(context.Background())
+			reference = reference || err == nil && slices.Contains(s.generations(), scratch)
+			return nil
+		}
+		if found := l.differs(t, verify, want); len(found) > 0 {
+			t.Errorf("verify finds %q", found)
+		}
+		if !reference {
+			t.Error("there was no reference to be seen, and the test proves nothing")
 		}
 	})
 }

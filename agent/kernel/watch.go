@@ -41,6 +41,8 @@ type Event struct {
 // routes that matter and of the firewall, until the context ends. It returns
 // when it cannot watch any more; the caller starts it again.
 func (k *Kernel) Watch(ctx context.Context, events chan<- Event) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // what watches beside the one that failed
 	route, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR,
 		unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV4_RULE, unix.RTNLGRP_IPV6_RULE)
 	if err != nil {

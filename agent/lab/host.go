@@ -26,8 +26,9 @@ type Host struct {
 	NS   string // "lanseal-<pid>-<n>-router", as `ip netns exec` knows it
 
 	lab   *Lab
-	calls chan func()
-	gone  chan struct{}
+	calls chan func()   // never closed: who asks late must not meet that
+	quit  chan struct{} // closed to end the thread
+	gone  chan struct{} // closed once it has ended
 	once  sync.Once
 	nsfd  int
 	inode uint64
@@ -37,7 +38,7 @@ type Host struct {
 // newHost makes the namespaces and pins the network one under /run/netns.
 func newHost(l *Lab, name string) (*Host, error) {
 	h := &Host{Name: name, NS: l.Name + "-" + name, lab: l,
-		calls: make(chan func()), gone: make(chan struct{}), nsfd: -1}
+		calls: make(chan func()), quit: make(chan struct{}), gone: make(chan struct{}), nsfd: -1}
 	ready := make(chan error)
 	go h.serve(ready)
 	if err := <-ready; err != nil {
@@ -63,8 +64,13 @@ func (h *Host) serve(ready chan<- error) {
 	defer close(h.gone)
 	err := h.enter()
 	ready <- err
-	for f := range h.calls {
-		f()
+	for {
+		select {
+		case f := <-h.calls:
+			f()
+		case <-h.quit:
+			return
+		}
 	}
 }
 
@@ -132,11 +138,6 @@ var ErrClosed = errors.New("the lab is closed")
 // Do, and what it starts with `go` is elsewhere.
 func (h *Host) Do(f func() error) (err error) {
 	done := make(chan struct{})
-	defer func() {
-		if recover() != nil { // the channel was closed
-			err = ErrClosed
-		}
-	}()
 	select {
 	case h.calls <- func() { defer close(done); err = f() }:
 		<-done
@@ -249,7 +250,7 @@ func (h *Host) NFT(script string) error {
 // close ends the thread and unpins the namespace.
 func (h *Host) close() {
 	h.once.Do(func() {
-		close(h.calls)
+		close(h.quit)
 		<-h.gone
 		if h.nl != nil {
 			h.nl.Close()

@@ -71,18 +71,10 @@ func (x *Exit) reported(st Status, now time.Time) {
 // ticked looks at what the devices carried, asks exits for signs of life and
 // starts dead ones anew, for as long as it takes.
 func (s *State) ticked(e Tick, now time.Time) []Effect {
-	passed := min(max(now.Sub(s.Ticked), 0), time.Minute)
-	if s.Ticked.IsZero() {
-		passed = 0
-	}
-	s.Ticked = now
 	for i := range s.Exits {
 		x := &s.Exits[i]
 		if t, ok := e.Traffic[x.Name]; ok && x.Phase != Disabled {
 			x.sampled(t, now)
-		}
-		if x.Phase == Up && !s.Cut.Sealed {
-			x.UpFor += passed
 		}
 	}
 	var fx []Effect
@@ -229,14 +221,4 @@ func (x *Exit) silence(now time.Time) string {
 		return "sent without ever an answer"
 	}
 	return fmt.Sprintf("sent without an answer for %s", max(now.Sub(x.LastRx), time.Second).Round(time.Second))
-}
-
-// Availability is the part of the time since the exit was configured in which
-// it was up, from 0 to 1.
-func (x Exit) Availability(now time.Time) float64 {
-	total := now.Sub(x.Born)
-	if total <= 0 {
-		return 0
-	}
-	return min(float64(x.UpFor)/float64(total), 1)
 }

@@ -50,8 +50,6 @@ type Exit struct {
 	Lost     time.Time // when its device was last seen to be gone; zero: there
 	Failed   time.Time // when it last ceased to be up; zero: never
 	Fresh    int       // as in rules.Facts
-	Born     time.Time
-	UpFor    time.Duration // since Born, counted at ticks
 }
 
 // Status is what a driver reports of its tunnel.
@@ -73,8 +71,7 @@ type State struct {
 	Unlinked    bool      // there is no uplink with a default route and a carrier
 	Linked      time.Time // when there last began to be one again
 	Cut         Cut
-	Portal      string    // what points to a captive portal; empty: nothing
-	Ticked      time.Time // the last tick
+	Portal      string // what points to a captive portal; empty: nothing
 	Whole       Whole
 	Since       time.Time
 	Reason      string
@@ -208,7 +205,7 @@ func configured(s State, e Configured, now time.Time) (State, []Effect) {
 	old := s.Exits
 	s.Policy, s.Valid, s.ConfigError, s.Exits = e.Policy, true, "", nil
 	for i, x := range e.Policy.Exits {
-		next := Exit{Name: x.Name, Device: x.Device, Phase: Starting, Since: now, Born: now, LastKick: now, Reason: "starting"}
+		next := Exit{Name: x.Name, Device: x.Device, Phase: Starting, Since: now, LastKick: now, Reason: "starting"}
 		if i < len(e.Types) {
 			next.Type = e.Types[i]
 		}

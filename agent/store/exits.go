@@ -19,17 +19,10 @@ type Exit struct {
 	RTT        time.Duration `json:"rtt"`                // smoothed as TCP does it: RFC 6298
 }
 
-// Availability is the share of the watched time in which the exit was up.
-func (x Exit) Availability() float64 {
-	if x.Watched <= 0 {
-		return 0
-	}
-	return float64(x.Up) / float64(x.Watched)
-}
-
 type exitRecord struct {
 	Exit
-	at time.Time // of the last look; monotonic
+	Recent uptime    `json:"recent,omitzero"` // records of earlier versions have none
+	at     time.Time // of the last look; monotonic
 }
 
 // longestLook is the most that counts between two looks: who was stopped or
@@ -49,10 +42,13 @@ func (s *Store) Look(name string, up bool, rtt time.Duration, handshake, now tim
 	}
 	if !x.at.IsZero() {
 		if d := now.Sub(x.at); d > 0 && d <= longestLook {
-			x.Watched += d
+			more := watch{watched: d}
 			if up {
-				x.Up += d
+				more.up = d
 			}
+			x.Watched += more.watched
+			x.Up += more.up
+			x.Recent.add(now, more)
 		}
 	}
 	if !handshake.IsZero() && !handshake.Equal(x.Handshake) {
@@ -72,6 +68,19 @@ func (s *Store) Look(name string, up bool, rtt time.Duration, handshake, now tim
 	} else {
 		s.touch(ref{inExits, name}, false)
 	}
+}
+
+// Availability is the share of the watched time in which an exit was up, from 0
+// to 1: of the last 24 hours, and of the last 30 days. Where nothing was watched
+// there is none.
+func (s *Store) Availability(name string) (day, month *float64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x := s.exits[name]
+	if x == nil {
+		return nil, nil
+	}
+	return x.Recent.shares(s.o.Now())
 }
 
 // makeRoomForExit forgets the exit not seen for longest.

@@ -33,11 +33,11 @@ func day(s *Store, c *clock, devices int, rx *uint64) {
 		*rx += 5_000_000
 		s.SetGood(c.now, true)
 		s.Look("se", true, 20*time.Millisecond, c.now, c.now)
-		s.Count(OfExit, "se", Counter{Rx: *rx, Tx: *rx / 10})
+		s.Count("se", Counter{Rx: *rx, Tx: *rx / 10})
 		for i := m / 5 % 4; i < devices; i += 4 {
 			mac := fmt.Sprintf("aa:bb:cc:dd:%02x:%02x", i/256, i%256)
 			s.Seen(mac, netip.AddrFrom4([4]byte{192, 168, byte(i / 256), byte(i)}), fmt.Sprint("a thing with a name ", i), c.now)
-			s.Count(OfDevice, mac, Counter{Rx: *rx, Tx: *rx / 7, Blocked: *rx / 1_000_000})
+			s.Passed(mac, Counter{Rx: 20_000_000, Tx: 3_000_000, Blocked: 20})
 		}
 		if m%40 == 0 {
 			s.AddEvent(Event{Time: c.now, Kind: "state", Exit: "se", Text: "exit se: up → down: sent without an answer for 3s, which is long for an exit"})
@@ -93,7 +93,7 @@ func TestFlashBudget(t *testing.T) {
 		c.pass(time.Minute)
 		s.Save() // read again, and found as it was
 		s.Look("se", false, 0, time.Time{}, c.now)
-		s.Count(OfExit, "se", Counter{})
+		s.Count("se", Counter{})
 		s.Turn(c.now)
 	}
 	s.Close()

@@ -216,6 +216,9 @@ func (s *Store) copyNewest(live, tx *bbolt.Tx, events, devices int) error {
 	}
 	return live.Bucket([]byte(inTraffic)).ForEach(func(k, v []byte) error {
 		finest := Hour
+		if events < savedEvents { // it was too large with them
+			finest = Day
+		}
 		if mac, device := strings.CutPrefix(string(k), string(OfDevice)+"/"); device {
 			finest = Day
 			if !slices.ContainsFunc(newest, func(d Device) bool { return d.MAC == mac }) {

@@ -99,6 +99,21 @@ func open(o Options, d disk) *Store {
 	return s
 }
 
+// Soon has what was recorded so far written within seconds. It is for what was
+// read from counters that are not read again for a minute.
+func (s *Store) Soon() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.dirty) == 0 || !s.urgent.IsZero() {
+		return
+	}
+	s.urgent = s.o.Now()
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
 // Run writes what gathers, until the context ends; then it writes what is left
 // and the checkpoint.
 func (s *Store) Run(ctx context.Context) {

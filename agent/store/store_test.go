@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"os"
@@ -63,8 +64,8 @@ func fill(s *Store, c *clock) {
 	s.Seen(tv, netip.MustParseAddr("192.168.1.50"), "tv", c.now)
 	for range 5 {
 		s.Look("se", true, 20*time.Millisecond, c.now.Add(-time.Second), c.now)
-		s.Count(OfExit, "se", Counter{Rx: uint64(c.now.Unix()), Tx: 10})
-		s.Count(OfDevice, tv, Counter{Rx: uint64(c.now.Unix()), Blocked: 3})
+		s.Count("se", Counter{Rx: uint64(c.now.Unix()), Tx: 10})
+		s.Passed(strings.ToUpper(tv), Counter{Rx: 7, Blocked: 3})
 		c.pass(time.Second)
 	}
 	s.BeginDropout("se", "silent", c.now)
@@ -77,7 +78,19 @@ func fill(s *Store, c *clock) {
 // whole is all that a store remembers, as text.
 func whole(s *Store) string {
 	return fmt.Sprint(s.Get("vpn.example.net"), s.Good().UTC(), s.Devices(), s.Exits(), s.Events(0, time.Time{}), durations(s.Dropouts()),
-		passed(s.Traffic(OfExit, "se", Hour)), passed(s.Traffic(OfDevice, tv, Day)))
+		passed(s.Traffic(OfExit, "se", Hour)), passed(s.Traffic(OfDevice, tv, Day)), shares(s, "se"))
+}
+
+// shares are an exit's availability, as text.
+func shares(s *Store, exit string) string {
+	text := func(x *float64) string {
+		if x == nil {
+			return "unknown"
+		}
+		return fmt.Sprintf("%.3f", *x)
+	}
+	day, month := s.Availability(exit)
+	return text(day) + " " + text(month)
 }
 
 // passed leaves out the slots in which nothing did: a series goes on with time.
@@ -106,18 +119,21 @@ func TestRemembers(t *testing.T) {
 			t.Errorf("%s is not remembered:\n%s", want, before)
 		}
 	}
-	if x := s.Exits()[0]; x.Up != 4*time.Second || x.Watched != 4*time.Second || x.Availability() != 1 || x.Handshakes != 5 || x.RTT != 20*time.Millisecond {
+	if x := s.Exits()[0]; x.Up != 4*time.Second || x.Watched != 4*time.Second || x.Handshakes != 5 || x.RTT != 20*time.Millisecond {
 		t.Errorf("the exit's account is %+v", x)
 	}
 	if got := s.Traffic(OfExit, "se", Minute); got[len(got)-1].Rx != 4 {
 		t.Errorf("traffic %+v", got)
+	}
+	if got := s.LastDay(OfDevice, tv); got != (Counter{Rx: 35, Blocked: 15}) {
+		t.Errorf("traffic of the device %+v", got)
 	}
 	s.Close()
 	s = Open(o)
 	if after := whole(s); after != before {
 		t.Errorf("after a restart:\n%s\ninstead of\n%s", after, before)
 	}
-	s.Count(OfExit, "se", Counter{Rx: uint64(c.now.Unix()) + 100, Tx: 10}) // the device has gone on
+	s.Count("se", Counter{Rx: uint64(c.now.Unix()) + 100, Tx: 10}) // the device has gone on
 	if got := s.Traffic(OfExit, "se", Hour); got[len(got)-1].Rx != 4+104 {
 		t.Errorf("traffic while no agent ran: %+v", got)
 	}
@@ -132,11 +148,11 @@ func TestRemembers(t *testing.T) {
 	if after := whole(s); after != before {
 		t.Errorf("after a reboot:\n%s\ninstead of\n%s", after, before)
 	}
-	s.Count(OfExit, "se", Counter{Rx: 70, Tx: 10}) // a new device; its counters began anew
+	s.Count("se", Counter{Rx: 70, Tx: 10}) // a new device; its counters began anew
 	if got := s.Traffic(OfExit, "se", Hour); got[len(got)-1].Rx != 4+104 {
 		t.Errorf("a counter first seen is taken for traffic: %+v", got)
 	}
-	s.Count(OfExit, "se", Counter{Rx: 50, Tx: 5}) // made again
+	s.Count("se", Counter{Rx: 50, Tx: 5}) // made again
 	if got := s.Traffic(OfExit, "se", Hour); got[len(got)-1].Rx != 4+104+50 {
 		t.Errorf("a counter that was reset: %+v", got)
 	}
@@ -174,8 +190,7 @@ func TestEventsSince(t *testing.T) {
 		c.pass(time.Second)
 		s.EndDropout("se", c.now)
 		s.Seen(fmt.Sprintf("aa:bb:cc:dd:ee:%02d", i), netip.Addr{}, "", c.now)
-		s.Count(OfDevice, fmt.Sprintf("aa:bb:cc:dd:ee:%02d", i), Counter{Rx: 1})
-		s.Count(OfDevice, fmt.Sprintf("aa:bb:cc:dd:ee:%02d", i), Counter{Rx: 5})
+		s.Passed(fmt.Sprintf("aa:bb:cc:dd:ee:%02d", i), Counter{Rx: 5})
 		s.Turn(c.now.Add(time.Minute))
 	}
 	if ds := s.Dropouts(); len(ds) != 3 || ds[2].Reason != "9" || ds[2].Duration != time.Second {
@@ -184,7 +199,7 @@ func TestEventsSince(t *testing.T) {
 	if ds := s.Devices(); len(ds) != 4 || ds[0].MAC != "aa:bb:cc:dd:ee:09" {
 		t.Errorf("devices %+v", ds)
 	}
-	if s.Count(OfDevice, "aa:bb:cc:dd:ee:99", Counter{Rx: 9}); len(s.Traffic(OfDevice, "aa:bb:cc:dd:ee:99", Day)) != 0 {
+	if s.Passed("aa:bb:cc:dd:ee:99", Counter{Rx: 9}); len(s.Traffic(OfDevice, "aa:bb:cc:dd:ee:99", Day)) != 0 {
 		t.Error("traffic of a device that was never seen")
 	}
 	if len(s.Traffic(OfDevice, "aa:bb:cc:dd:ee:00", Day)) != 0 || len(s.Traffic(OfDevice, "aa:bb:cc:dd:ee:09", Day)) != 1 {
@@ -346,7 +361,7 @@ func TestManyAtOnce(t *testing.T) {
 				now := time.Now()
 				mac := fmt.Sprintf("aa:bb:cc:dd:%02d:%02d", n, i%50)
 				s.Seen(mac, netip.Addr{}, "x", now)
-				s.Count(OfDevice, mac, Counter{Rx: uint64(i)})
+				s.Passed(mac, Counter{Rx: uint64(i)})
 				s.Look(fmt.Sprint("e", n), true, time.Millisecond, now, now)
 				s.AddEvent(Event{Time: now, Text: "x"})
 				s.Events(uint64(i), time.Time{})
@@ -366,4 +381,120 @@ func TestManyAtOnce(t *testing.T) {
 		t.Errorf("%d events", len(s.Events(0, time.Time{})))
 	}
 	s.Close()
+}
+
+// The last day of a device is 24 hours, over restarts too; what it did before
+// is not of it.
+func TestLastDay(t *testing.T) {
+	c := newClock()
+	o := c.options(t.TempDir())
+	s := Open(o)
+	s.Seen(tv, netip.Addr{}, "", c.now)
+	for range 30 {
+		s.Passed(tv, Counter{Rx: 100, Tx: 10, Blocked: 1})
+		s.Close()
+		s = Open(o)
+		c.pass(time.Hour)
+	}
+	if got := s.LastDay(OfDevice, tv); got != (Counter{Rx: 2300, Tx: 230, Blocked: 23}) { // this hour has none
+		t.Errorf("%+v", got)
+	}
+	c.pass(25 * time.Hour)
+	if got := s.LastDay(OfDevice, tv); got != (Counter{}) {
+		t.Errorf("a day later: %+v", got)
+	}
+	s.Close()
+}
+
+// Availability is of the last day and the last month: what was not watched does
+// not count, a restart loses nothing, and what is older is over.
+func TestAvailability(t *testing.T) {
+	c := newClock()
+	o := c.options(t.TempDir())
+	s := Open(o)
+	watch := func(d time.Duration, up bool) {
+		for range d / (10 * time.Second) {
+			s.Look("se", up, 0, time.Time{}, c.now)
+			c.pass(10 * time.Second)
+		}
+		s.Look("se", up, 0, time.Time{}, c.now)
+		s.Close() // and nobody watches
+		s = Open(o)
+		c.pass(time.Hour)
+	}
+	check := func(when, want string) {
+		t.Helper()
+		if got := shares(s, "se"); got != want {
+			t.Errorf("%s: %s, want %s", when, got, want)
+		}
+	}
+	check("at first", "unknown unknown")
+	watch(3*time.Hour, true)
+	check("up for three hours", "1.000 1.000")
+	watch(time.Hour, false)
+	check("then down for one", "0.750 0.750")
+	c.pass(48 * time.Hour)
+	check("two days later", "unknown 0.750")
+	watch(4*time.Hour, true)
+	check("up again", "1.000 0.875")
+	c.pass(-30 * time.Minute)
+	check("the clock was set back", "1.000 0.875")
+	if err := os.RemoveAll(filepath.Dir(o.Live)); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	s = Open(o)
+	check("after a reboot", "1.000 0.875")
+	c.pass(29 * 24 * time.Hour)
+	check("a month later", "unknown 1.000")
+	c.pass(5 * 24 * time.Hour)
+	check("and over", "unknown unknown")
+	s.Close()
+}
+
+// A record of a version that knew no availability is read, and a damaged one
+// is not believed.
+func TestAvailabilityOfOldRecords(t *testing.T) {
+	x := &exitRecord{}
+	if err := json.Unmarshal([]byte(`{"name":"se","first":"2026-11-01T00:00:00Z","last":"2026-11-02T00:00:00Z","watched":100,"up":90,"handshakes":3,"rtt":5}`), x); err != nil || !x.Recent.IsZero() {
+		t.Errorf("%+v, %v", x, err)
+	}
+	if text := string(encode(x)); strings.Contains(text, "recent") {
+		t.Errorf("nothing is written as %s", text)
+	}
+	x.Recent.add(time.Date(2026, 11, 2, 0, 0, 0, 0, time.UTC), watch{3 * time.Second, 2 * time.Second})
+	again := &exitRecord{}
+	if err := json.Unmarshal(encode(x), again); err != nil || fmt.Sprint(again.Recent) != fmt.Sprint(x.Recent) {
+		t.Errorf("%+v became %+v, %v", x.Recent, again.Recent, err)
+	}
+	for _, bad := range []string{`"AA=="`, `"/////w=="`, `"AQABAg=="`, `7`} {
+		if err := json.Unmarshal([]byte(`{"recent":`+bad+`}`), again); err == nil {
+			t.Errorf("%s was believed: %+v", bad, again.Recent)
+		}
+	}
+}
+
+// A checkpoint of many exits, busy for a month, fits into what it may take.
+func TestManyExits(t *testing.T) {
+	c := newClock()
+	o := c.options(t.TempDir())
+	s := Open(o)
+	for i := range 31 * 24 {
+		for n := range 40 {
+			name := fmt.Sprint("e", n)
+			s.Look(name, n%2 == 0, 0, time.Time{}, c.now)
+			s.Look(name, n%2 == 0, 0, time.Time{}, c.now.Add(10*time.Second))
+			s.Count(name, Counter{Rx: uint64(i) << 24, Tx: uint64(i) << 20})
+		}
+		if i%24 == 0 {
+			s.Turn(c.now)
+		}
+		c.pass(time.Hour)
+	}
+	s.Close()
+	info, err := os.Stat(o.Checkpoint)
+	if err != nil || info.Size() > mostSaved {
+		t.Fatalf("the checkpoint: %v, %v", info, err)
+	}
+	t.Logf("a checkpoint of 40 exits: %d bytes", info.Size())
 }

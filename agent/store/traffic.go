@@ -18,7 +18,8 @@ const (
 	OfDevice Of = "device"
 )
 
-// Counter is what a kernel's counters show, since whenever they began.
+// Counter is bytes received and sent, and packets refused: since a kernel's
+// counters began, or in some time.
 type Counter struct {
 	Rx, Tx, Blocked uint64
 }
@@ -60,23 +61,13 @@ type trafficRecord struct {
 	gone  bool    // the series is to be deleted
 }
 
-// Count records counters as the kernel shows them. Counters that are less than
-// they were began anew, with the device or the rule that they belong to. A
-// device that was never [Store.Seen] is not counted.
-func (s *Store) Count(of Of, name string, c Counter) {
+// Count records an exit's counters as the kernel shows them. Counters that are
+// less than they were began anew, with the device that they belong to.
+func (s *Store) Count(exit string, c Counter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if of == OfDevice {
-		if name = strings.ToLower(name); s.devices[name] == nil {
-			return
-		}
-	}
-	k := trafficKey{of, name}
-	r := s.traffic[k]
-	if r == nil {
-		r = &trafficRecord{}
-		s.traffic[k] = r
-	}
+	k := trafficKey{OfExit, exit}
+	r := s.trafficOf(k)
 	if !r.known {
 		r.last, r.known = c, true
 		return
@@ -91,6 +82,30 @@ func (s *Store) Count(of Of, name string, c Counter) {
 	}
 	r.fresh.add(more)
 	s.mark(ref{inTraffic, k.String()}, false)
+}
+
+// Passed records what passed for a device since the last call. One that was
+// never [Store.Seen] is not counted.
+func (s *Store) Passed(mac string, more Counter) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	mac = strings.ToLower(mac)
+	if s.devices[mac] == nil || more == (Counter{}) {
+		return
+	}
+	k := trafficKey{OfDevice, mac}
+	s.trafficOf(k).fresh.add(more)
+	s.mark(ref{inTraffic, k.String()}, false)
+}
+
+// trafficOf is the series' record, made if there is none; s.mu is held.
+func (s *Store) trafficOf(k trafficKey) *trafficRecord {
+	r := s.traffic[k]
+	if r == nil {
+		r = &trafficRecord{}
+		s.traffic[k] = r
+	}
+	return r
 }
 
 func (c *Counter) add(more Counter) {
@@ -129,11 +144,7 @@ func (s *Store) takeTraffic() map[trafficKey]trafficRecord {
 // giveBackTraffic puts back what could not be written; s.mu is held.
 func (s *Store) giveBackTraffic(counts map[trafficKey]trafficRecord) {
 	for k, old := range counts {
-		r := s.traffic[k]
-		if r == nil {
-			r = &trafficRecord{}
-			s.traffic[k] = r
-		}
+		r := s.trafficOf(k)
 		r.fresh.add(old.fresh)
 		r.gone = r.gone || old.gone
 	}
@@ -197,6 +208,15 @@ func (s *Store) Traffic(of Of, name string, per Span) []Sample {
 	return x.samples(per)
 }
 
+// LastDay is what passed in the last 24 hours, this one and the 23 before it.
+func (s *Store) LastDay(of Of, name string) (sum Counter) {
+	hours := s.Traffic(of, name, Hour)
+	for _, x := range hours[max(0, len(hours)-24):] {
+		sum.add(Counter{x.Rx, x.Tx, x.Blocked})
+	}
+	return sum
+}
+
 // series is three rings of slots, the newest slot last.
 type series struct {
 	last   Counter
@@ -210,19 +230,22 @@ type series struct {
 // ring begins anew.
 func (x *series) add(now time.Time, c Counter) {
 	for sp := range spans {
-		slot := now.Unix() / sp.width()
-		ring := x.slots[sp]
-		if ahead := slot - x.newest[sp]; ahead >= int64(sp.slots()) || -ahead >= int64(len(ring)) {
-			ring = []Counter{{}}
-			x.newest[sp] = slot
-		} else if ahead > 0 {
-			ring = append(ring, make([]Counter, ahead)...)
-			ring = ring[max(0, len(ring)-sp.slots()):]
-			x.newest[sp] = slot
-		}
-		ring[len(ring)-1-int(x.newest[sp]-slot)].add(c)
-		x.slots[sp] = ring
+		var at *Counter
+		at, x.slots[sp], x.newest[sp] = slotAt(x.slots[sp], x.newest[sp], now.Unix()/sp.width(), sp.slots())
+		at.add(c)
 	}
+}
+
+// slotAt is one slot of a ring, which moves on with the time and keeps the most
+// that it may.
+func slotAt[T any](ring []T, newest, slot int64, most int) (*T, []T, int64) {
+	if ahead := slot - newest; ahead >= int64(most) || -ahead >= int64(len(ring)) {
+		ring, newest = make([]T, 1), slot
+	} else if ahead > 0 {
+		ring = append(ring, make([]T, ahead)...)
+		ring, newest = ring[max(0, len(ring)-most):], slot
+	}
+	return &ring[len(ring)-1-int(newest-slot)], ring, newest
 }
 
 func (x *series) samples(per Span) []Sample {

@@ -65,6 +65,9 @@ func serve(name string, ready func()) error {
 	if err != nil {
 		return err
 	}
+	if err := markLink(name); err != nil {
+		return err
+	}
 	watch, err := watchLink(name)
 	if err != nil {
 		return err

@@ -60,7 +60,7 @@ func findLink(name string) (found *link, err error) {
 func addKernelLink(name string) error {
 	return withNetlink(func(h *netlink.Handle) error {
 		a := netlink.NewLinkAttrs()
-		a.Name = name
+		a.Name, a.Alias = name, ownAlias
 		return h.LinkAdd(&netlink.Wireguard{LinkAttrs: a})
 	})
 }

@@ -1,6 +1,6 @@
 import { T, say } from './text.js';
 import { h, fill, put, field, confirm, choose } from './dom.js';
-import { bytes, number } from './units.js';
+import { ago, bytes, number } from './units.js';
 
 const t = T.devices;
 const page = 60; // rows at first; more on demand
@@ -36,7 +36,7 @@ export function devices(main, model, api) {
     if (!d || !main.contains(rows)) return;
     const wanted = search.value.trim().toLowerCase();
     const match = d.devices.filter((x) => [deviceName(x), x.mac, x.vendor, x.hostname, x.exit, ...x.ips].join(' ').toLowerCase().includes(wanted));
-    put(count, match.length === 0 ? (d.devices.length ? t.noMatch : t.empty) : say(t.count, { n: match.length }) + (d.counted ? '' : '. ' + t.notCounted));
+    put(count, match.length === 0 ? (d.devices.length ? t.noMatch : t.empty) : say(t.count, { n: match.length }) + '. ' + (d.counted ? t.counted : t.notCounted));
     more.hidden = match.length <= limit;
     put(more, say(t.more, { n: match.length - limit }));
     clearTimeout(rest);
@@ -102,18 +102,20 @@ export function devices(main, model, api) {
       } }, current);
     const blocked = value === 'block';
     const traffic = h('span');
+    const seen = h('span', { class: 'hint' });
     const refused = h('span', { class: 'bad' });
     const item = h('li', { class: 'device', 'data-mac': x.mac, 'data-exit': x.exit },
       h('span', { class: x.online ? 'dot on' : 'dot', role: 'img', 'aria-label': x.online ? t.online : t.offline, title: x.online ? t.online : t.offline }),
-      h('div', { class: 'who' }, h('strong', null, name), h('span', { class: 'hint' }, [x.vendor, ...x.ips.slice(0, 2), x.mac].filter(Boolean).join(' · '))),
+      h('div', { class: 'who' }, h('strong', null, name), h('span', { class: 'hint' }, [x.vendor, ...x.ips.slice(0, 2), x.mac].filter(Boolean).join(' · ')), seen),
       h('div', { class: 'counts' }, traffic, refused),
       h('div', { class: 'way' }, way, h('span', { class: 'hint' }, say(t.now, { exit: x.exit }))),
       h('div', { class: 'row' },
         h('button', { type: 'button', disabled: !x.mac, 'aria-label': (blocked ? t.unblock : t.blockNow) + ' ' + name, onclick: () => change(x, { via: blocked ? [] : ['block'] }, say(blocked ? t.unblockedDone : t.blockedDone, { name })) }, blocked ? t.unblock : t.blockNow),
         h('button', { type: 'button', disabled: !x.mac, 'aria-label': t.rename + ' ' + name, onclick: () => rename(x, item) }, t.rename)));
     item.recount = (now, all) => {
-      put(traffic, all.counted ? '↓ ' + bytes(now.rx_bytes) + '  ↑ ' + bytes(now.tx_bytes) : '');
-      put(refused, now.blocked_packets > 0 ? say(t.blockedCount, { n: number(now.blocked_packets) }) : '');
+      put(traffic, all.counted ? '↓ ' + bytes(now.day.rx_bytes) + '  ↑ ' + bytes(now.day.tx_bytes) : '');
+      put(refused, now.day.blocked_packets > 0 ? say(t.blockedCount, { n: number(now.day.blocked_packets) }) : '');
+      put(seen, now.seen && !now.online ? say(t.seen, { when: ago(now.seen) }) : '');
     };
     return item;
   }

@@ -38,7 +38,7 @@ export const T = {
     online: 'online', offline: 'not seen now', blockNow: 'Block', unblock: 'Unblock', rename: 'Rename', name: 'Name', save: 'Save', cancel: 'Cancel',
     saved: '{name}: saved.', blockedDone: '{name} is blocked.', unblockedDone: '{name} goes the default way again.', now: 'now: {exit}',
     directAsk: 'Let {name} use your real address?', directText: 'Its traffic leaves outside every tunnel, and your provider sees it. Whoever claims its address can do the same.', directYes: 'Yes, go direct',
-    blockedCount: '{n} blocked', notCounted: 'With iptables, traffic is not counted by device.', more: 'Show {n} more', count: '{n} devices',
+    blockedCount: '{n} blocked', counted: 'Traffic of the last 24 hours', notCounted: 'With iptables, traffic is not counted by device.', seen: 'seen {when}', more: 'Show {n} more', count: '{n} devices',
   },
 
   tunnels: {
@@ -48,7 +48,7 @@ export const T = {
     notText: 'This is no text file.', empty: 'There is no tunnel yet.', enabled: '{name}: enabled', up: 'Move {name} up', down: 'Move {name} down', test: 'Test', testing: 'Testing…',
     answered: '{name} answers in {ms} ms.', silent: '{name} does not answer: {why}.', remove: 'Delete', removeAsk: 'Delete tunnel {name}?',
     removeText: 'The provider’s file is deleted from the router. A device that has no other exit is blocked.', removeYes: 'Delete', removed: 'Tunnel {name} was deleted.',
-    handshake: 'Handshake', latency: 'Latency', availability: 'Available', server: 'Server', never: 'never', order: 'Tunnels are used in this order; the first that is up carries your devices.',
+    handshake: 'Handshake', latency: 'Latency', availability24h: 'Up, 24 hours', availability30d: 'Up, 30 days', server: 'Server', never: 'never', order: 'Tunnels are used in this order; the first that is up carries your devices.',
     unused: 'Not in the default order', use: 'Use by default', moved: 'The order is changed.', toggled: '{name} is switched {to}.', on: 'on', off: 'off', rx: 'Received', tx: 'Sent',
   },
 

@@ -79,7 +79,7 @@ export function tunnels(main, model, api) {
       h('span', { class: 'badge', 'data-state': x.state }, T.exitState[x.state]), h('span', { class: 'hint' }, i < 0 ? t.unused : x.reason)),
     on,
     h('dl', { class: 'facts small' }, fact(t.server, x.endpoint || '–'), fact(t.handshake, x.handshake ? ago(x.handshake) : t.never),
-      fact(t.latency, x.rtt_ms ? x.rtt_ms.toFixed(0) + ' ' + T.units.ms : '–'), fact(t.availability, x.enabled ? (100 * x.availability).toFixed(x.availability > 0.99 && x.availability < 1 ? 2 : 0) + ' %' : '–'),
+      fact(t.latency, x.rtt_ms ? x.rtt_ms.toFixed(0) + ' ' + T.units.ms : '–'), fact(t.availability24h, share(x.availability_24h)), fact(t.availability30d, share(x.availability_30d)),
       fact(t.rx, bytes(x.rx_bytes)), fact(t.tx, bytes(x.tx_bytes))),
     x.warnings.map((w) => h('p', { class: 'warn' }, w)),
     h('div', { class: 'row' },
@@ -98,6 +98,11 @@ export function tunnels(main, model, api) {
 
 function fact(name, value) {
   return h('div', null, h('dt', null, name), h('dd', null, value));
+}
+
+// share is a part of a time in which an exit was watched, if it was.
+function share(part) {
+  return part === null ? '–' : (100 * part).toFixed(part > 0.99 && part < 1 ? 2 : 0) + ' %';
 }
 
 // adder takes a provider's file by drop, choice, paste or picture.

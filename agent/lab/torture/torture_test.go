@@ -2,6 +2,7 @@ package torture
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -51,7 +52,7 @@ func TestTorture(t *testing.T) {
 }
 
 // However often the configuration is read again, with exits coming and going,
-// nothing is left running. LANSEAL_RELOADS=1000 reads it more often.
+// nothing is left running or open. LANSEAL_RELOADS=1000 reads it more often.
 func TestReloadsLeaveNothingRunning(t *testing.T) {
 	reloads := 25
 	if s := os.Getenv("LANSEAL_RELOADS"); s != "" {
@@ -75,17 +76,21 @@ func TestReloadsLeaveNothingRunning(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	running := func() int { // the stacks, which are the end of the agent
+	running := func() (goroutines, files int) { // the stacks are the end of the agent
 		t.Helper()
+		open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", a.Pid()))
+		if err != nil {
+			t.Fatal(err)
+		}
 		before := len(a.Log())
 		if err := a.Process().Signal(syscall.SIGQUIT); err != nil {
 			t.Fatal(err)
 		}
 		_ = a.Process().Wait(ctx)
-		return strings.Count(a.Log()[before:], "\ngoroutine ")
+		return strings.Count(a.Log()[before:], "\ngoroutine "), len(open)
 	}
 	settled()
-	first := running()
+	first, files := running()
 	if err := a.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -103,9 +108,13 @@ func TestReloadsLeaveNothingRunning(t *testing.T) {
 		}
 		settled()
 	}
-	last := running()
-	t.Logf("%d goroutines before, %d after %d reloads", first, last, reloads)
-	if first < 5 || last > first+5 {
+	last, lastFiles := running()
+	t.Logf("%d goroutines and %d open files before, %d and %d after %d reloads", first, files, last, lastFiles, reloads)
+	const flux = 5 // of a request, or of a program that is running
+	if first < 5 || last > first+flux {
 		t.Errorf("%d goroutines before, %d after %d reloads", first, last, reloads)
+	}
+	if files < 5 || lastFiles > files+flux {
+		t.Errorf("%d open files before, %d after %d reloads", files, lastFiles, reloads)
 	}
 }
