@@ -15,6 +15,7 @@ import (
 
 	"github.com/lanseal/lanseal/agent/config"
 	"github.com/lanseal/lanseal/agent/kernel"
+	"github.com/lanseal/lanseal/agent/tunnel"
 	"github.com/lanseal/lanseal/rules"
 	"github.com/lanseal/lanseal/webui"
 )
@@ -28,10 +29,11 @@ const countEvery = 4 * time.Second
 // web is the agent as the web UI sees it. It lives beside the loop, and what
 // it needs of the loop's it asks there.
 type web struct {
-	a      *agent
-	ctx    context.Context // of the agent's run, once it serves
-	server *webui.Server
-	places chan []place // where to listen from now on; the newest counts
+	a       *agent
+	ctx     context.Context // of the agent's run, once it serves
+	server  *webui.Server
+	places  chan []place // where to listen from now on; the newest counts
+	outlook outlook
 
 	mu   sync.Mutex
 	seen map[string]time.Time // devices, by MAC
@@ -45,7 +47,7 @@ type place struct {
 }
 
 func newWeb(a *agent) *web {
-	w := &web{a: a, places: make(chan []place, 1), seen: map[string]time.Time{}, leak: webui.LeakTest{State: "none", Probes: []webui.Probe{}, Leaks: []string{}}}
+	w := &web{a: a, places: make(chan []place, 1), seen: map[string]time.Time{}, leak: webui.LeakTest{State: "none", Probes: []webui.Probe{}, Leaks: []string{}}, outlook: outlook{ask: tunnel.Whoami}}
 	w.server = webui.New(webui.Options{
 		Agent: webui.Agent{Observer: w, Config: webConfig{w}, TunnelFiles: webTunnels{w}, Prover: webProver{w}, Steward: w, Accounts: findAccounts(a.g)},
 		Log:   a.log, Now: time.Now, Names: routerNames, HowTo: howToPassword(),
@@ -205,19 +207,24 @@ func webCertificate(persist string) (*tls.Certificate, error) {
 
 // Status asks the loop. A plan that is due is applied first if it is to be
 // fresh, so that what is said is true of the kernel.
-func (w *web) Status(ctx context.Context, fresh bool) (d webui.Status, err error) {
+func (w *web) Status(ctx context.Context, look webui.Look) (d webui.Status, err error) {
+	var use vantage
 	ok := w.a.onLoop(ctx, func() {
-		if fresh {
+		if look.Fresh {
 			d = w.a.status(ctx)
-			return
+		} else {
+			w.a.count(ctx, countEvery)
+			d = w.a.describe()
 		}
-		w.a.count(ctx, countEvery)
-		d = w.a.describe()
+		use = w.a.vantage()
 	})
 	if !ok {
-		err = webui.ErrBusy
+		return d, webui.ErrBusy
 	}
-	return d, err
+	if look.Person {
+		w.outlook.look(w.ctx, use, time.Now(), w.poke)
+	}
+	return d, nil
 }
 
 // Events are the store's. The page draws states from them, so those are taken

@@ -167,7 +167,7 @@ func (s *Server) recovered(c *gin.Context) {
 
 // healthz is 200 when both locks hold.
 func (s *Server) healthz(c *gin.Context) {
-	st, err := s.agent.Status(c.Request.Context(), false)
+	st, err := s.agent.Status(c.Request.Context(), Look{})
 	if err != nil {
 		answerError(c, err)
 		return
