@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -34,6 +31,7 @@ type web struct {
 	server  *webui.Server
 	places  chan []place // where to listen from now on; the newest counts
 	outlook outlook
+	cert    *certificate
 
 	mu   sync.Mutex
 	seen map[string]time.Time // devices, by MAC
@@ -47,7 +45,7 @@ type place struct {
 }
 
 func newWeb(a *agent) *web {
-	w := &web{a: a, places: make(chan []place, 1), seen: map[string]time.Time{}, leak: webui.LeakTest{State: "none", Probes: []webui.Probe{}, Leaks: []string{}}, outlook: outlook{ask: tunnel.Whoami}}
+	w := &web{a: a, places: make(chan []place, 1), seen: map[string]time.Time{}, leak: webui.LeakTest{State: "none", Probes: []webui.Probe{}, Leaks: []string{}}, outlook: outlook{ask: tunnel.Whoami}, cert: newCertificate(a.g.persist, a.log)}
 	w.server = webui.New(webui.Options{
 		Agent: webui.Agent{Observer: w, Config: webConfig{w}, TunnelFiles: webTunnels{w}, Prover: webProver{w}, Steward: w, Accounts: findAccounts(a.g)},
 		Log:   a.log, Now: time.Now, Names: routerNames, HowTo: howToPassword(),
@@ -122,7 +120,7 @@ func webPlaces(cfg *config.Config, p rules.Policy, f rules.Facts) []place {
 
 // listen keeps the listeners equal to the places.
 func (w *web) listen(ctx context.Context) {
-	open := map[place]func(){}
+	open, secure := map[place]func(){}, false
 	ended := make(chan place)
 	failed := map[place]string{}
 	for {
@@ -135,17 +133,25 @@ func (w *web) listen(ctx context.Context) {
 			continue
 		case want = <-w.places:
 		}
+		// A certificate that has come, or gone, counts for the listeners there are.
+		was := secure
+		secure = w.cert.wanted()
 		for p, stop := range open {
-			if !slices.Contains(want, p) {
+			if !slices.Contains(want, p) || secure != was {
 				stop()
 				delete(open, p)
+			}
+		}
+		if secure {
+			if _, err := w.cert.get(nil); err != nil {
+				continue // it has been said
 			}
 		}
 		for _, p := range want {
 			if open[p] != nil {
 				continue
 			}
-			stop, err := w.open(ctx, p, ended)
+			stop, err := w.open(ctx, p, secure, ended)
 			if err != nil {
 				if failed[p] != err.Error() {
 					failed[p] = err.Error()
@@ -160,17 +166,17 @@ func (w *web) listen(ctx context.Context) {
 }
 
 // open listens until stop is called; a listener that fails by itself says so.
-func (w *web) open(ctx context.Context, p place, ended chan<- place) (stop func(), err error) {
-	cert, err := webCertificate(w.a.g.persist)
-	if err != nil {
-		return nil, err
-	}
+func (w *web) open(ctx context.Context, p place, secure bool, ended chan<- place) (stop func(), err error) {
 	l, err := kernel.ListenOn(ctx, p.device, p.at)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	w.a.log.Info("the web UI listens", "address", p.at, "device", p.device, "tls", cert != nil)
+	w.a.log.Info("the web UI listens", "address", p.at, "device", p.device, "tls", secure)
+	cert := w.cert.get
+	if !secure {
+		cert = nil
+	}
 	go func() {
 		err := w.server.LAN(ctx, l, cert)
 		if ctx.Err() != nil {
@@ -185,24 +191,6 @@ func (w *web) open(ctx context.Context, p place, ended chan<- place) (stop func(
 		}
 	}()
 	return func() { cancel(); l.Close() }, nil
-}
-
-// webCertificate is the page's, if there is one. Links to the router's own
-// (/etc/uhttpd.crt and .key) will do; those may be DER.
-func webCertificate(persist string) (*tls.Certificate, error) {
-	crt, errC := os.ReadFile(filepath.Join(persist, "webui.crt"))
-	key, errK := os.ReadFile(filepath.Join(persist, "webui.key"))
-	if os.IsNotExist(errC) && os.IsNotExist(errK) {
-		return nil, nil
-	}
-	if errC != nil || errK != nil {
-		return nil, fmt.Errorf("reading the web UI's certificate: webui.crt and webui.key are both needed in %s", persist)
-	}
-	c, err := tls.X509KeyPair(asPEM(crt, "CERTIFICATE"), asPEM(key, "PRIVATE KEY"))
-	if err != nil {
-		return nil, fmt.Errorf("reading the web UI's certificate: %w", err)
-	}
-	return &c, nil
 }
 
 // Status asks the loop. A plan that is due is applied first if it is to be
