@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
@@ -139,12 +138,4 @@ func readLine(r *bufio.Reader) (string, error) {
 		return "", errors.New("nothing was changed: no password came")
 	}
 	return strings.TrimRight(line, "\r\n"), nil
-}
-
-// asPEM leaves PEM as it is and dresses DER.
-func asPEM(b []byte, kind string) []byte {
-	if strings.HasPrefix(strings.TrimSpace(string(b)), "-----BEGIN") {
-		return b
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b})
 }

@@ -1,14 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,45 +18,6 @@ import (
 	"github.com/lanseal/lanseal/rules"
 	"github.com/lanseal/lanseal/webui"
 )
-
-// leaseFiles are where dnsmasq remembers who asked for an address: OpenWrt's,
-// Debian's.
-func leaseFiles() []string { return []string{"/tmp/dhcp.leases", "/var/lib/misc/dnsmasq.leases"} }
-
-// lease is what a DHCP server knows of a device.
-type lease struct {
-	mac, hostname string
-	ip            netip.Addr
-}
-
-// readLeases reads dnsmasq's format: expiry, MAC, address, name, client id.
-func readLeases(paths []string) []lease {
-	const most = 4096
-	var out []lease
-	for _, path := range paths {
-		f, err := os.Open(path)
-		if err != nil {
-			continue
-		}
-		for lines := bufio.NewScanner(f); lines.Scan() && len(out) < most; {
-			fields := strings.Fields(lines.Text())
-			if len(fields) < 4 {
-				continue
-			}
-			ip, err := netip.ParseAddr(fields[2])
-			if err != nil || strings.Count(fields[1], ":") != 5 {
-				continue // IPv6 leases name a client by its DUID
-			}
-			l := lease{mac: strings.ToLower(fields[1]), ip: ip}
-			if fields[3] != "*" {
-				l.hostname = fields[3]
-			}
-			out = append(out, l)
-		}
-		f.Close()
-	}
-	return out
-}
 
 // lanFacts is what the devices' list is made of, as the loop knows it.
 type lanFacts struct {
@@ -90,7 +49,7 @@ func (w *web) Devices(ctx context.Context) (webui.Devices, error) {
 	if f.err != nil {
 		return webui.Devices{}, f.err
 	}
-	d := devicesOf(f, readLeases(leaseFiles()))
+	d := devicesOf(f, readLeases(leaseFiles(dhcpConfig)))
 	remember(w.a.store, d.Devices, time.Now())
 	return d, nil
 }

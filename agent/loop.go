@@ -34,6 +34,7 @@ const (
 // those that say otherwise.
 type agent struct {
 	g     globals
+	began time.Time
 	log   *slog.Logger
 	k     *kernel.Kernel
 	store *store.Store
@@ -89,7 +90,7 @@ type locks = webui.Locks
 
 func newAgent(g globals, k *kernel.Kernel, s *store.Store, log *slog.Logger) *agent {
 	a := &agent{
-		g: g, k: k, log: log, store: s, clock: openClock(), locks: testSwitch(), names: newEndpointNames(s),
+		g: g, began: time.Now(), k: k, log: log, store: s, clock: openClock(), locks: testSwitch(), names: newEndpointNames(s),
 		exits:        map[string]*exitTask{},
 		kernelEvents: make(chan kernel.Event, 256),
 		reports:      make(chan state.Event, 64),

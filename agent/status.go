@@ -56,11 +56,16 @@ func (a *agent) describe() statusDoc {
 		KillSwitch: a.st.Policy.KillSwitch, Firewall: a.k.FirewallName(), Locks: a.lockState,
 		Exits: []exitDoc{}, Blocked: webui.Counter{Packets: a.counted.Packets, Bytes: a.counted.Bytes}, Healed: a.healed,
 		Config:  webui.Validity{Valid: a.st.ConfigError == "", Errors: nonEmptyLines(a.st.ConfigError)},
-		OpenWrt: a.describeGuest(), Error: a.sealError, TimeKnown: a.timeKnown, Version: version,
+		OpenWrt: a.describeGuest(), Error: a.sealError, TimeKnown: a.timeKnown,
+		Started: sinceNow(a.began, time.Now()), Version: version,
 	}
+	use := a.vantage()
 	for i, x := range a.st.Exits {
 		e := describeExit(a.st.Shown(x), a.st.Policy.Exits[i], a.want.Firewall)
 		e.UpDay, e.UpMonth = a.store.Availability(x.Name)
+		if e.Name == use.exit {
+			e.InUse, e.SeenAs = true, a.web.outlook.from(use)
+		}
 		d.Exits = append(d.Exits, e)
 	}
 	return d
@@ -76,6 +81,10 @@ func describeExit(x state.Exit, e rules.Exit, fw *rules.Firewall) exitDoc {
 		Endpoint: x.Status.Endpoint, RTT: float64(x.RTT.Microseconds()) / 1000,
 		Loss: x.Loss, Fresh: x.Fresh,
 		Rx: x.Status.Rx, Tx: x.Status.Tx, IPv6: e.Carries(6), Resolvers: []string{},
+	}
+	if x.Phase != state.Disabled {
+		t := sinceNow(x.Since, time.Now())
+		d.Since = &t
 	}
 	if !x.Status.Handshake.IsZero() {
 		t := sinceNow(x.Status.Handshake, time.Now())

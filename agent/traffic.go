@@ -35,11 +35,11 @@ func (a *agent) tally(ctx context.Context) {
 	}
 	t.at = now
 	moved := uint64(0)
+	carried, err := a.k.Carried()
 	for _, lan := range a.st.Policy.LAN {
-		c, _ := a.k.Carried(lan)
-		moved += c.Rx + c.Tx
+		moved += carried[lan].Rx + carried[lan].Tx
 	}
-	if t.begun && moved == t.moved {
+	if err == nil && t.begun && moved == t.moved {
 		return
 	}
 	t.moved = moved

@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +12,7 @@ import (
 
 	"github.com/lanseal/lanseal/agent/config"
 	"github.com/lanseal/lanseal/agent/kernel"
+	"github.com/lanseal/lanseal/agent/tunnel"
 	"github.com/lanseal/lanseal/rules"
 	"github.com/lanseal/lanseal/webui"
 )
@@ -28,10 +26,12 @@ const countEvery = 4 * time.Second
 // web is the agent as the web UI sees it. It lives beside the loop, and what
 // it needs of the loop's it asks there.
 type web struct {
-	a      *agent
-	ctx    context.Context // of the agent's run, once it serves
-	server *webui.Server
-	places chan []place // where to listen from now on; the newest counts
+	a       *agent
+	ctx     context.Context // of the agent's run, once it serves
+	server  *webui.Server
+	places  chan []place // where to listen from now on; the newest counts
+	outlook outlook
+	cert    *certificate
 
 	mu   sync.Mutex
 	leak webui.LeakTest
@@ -44,7 +44,7 @@ type place struct {
 }
 
 func newWeb(a *agent) *web {
-	w := &web{a: a, places: make(chan []place, 1), leak: webui.LeakTest{State: "none", Probes: []webui.Probe{}, Leaks: []string{}}}
+	w := &web{a: a, places: make(chan []place, 1), leak: webui.LeakTest{State: "none", Probes: []webui.Probe{}, Leaks: []string{}}, outlook: outlook{ask: tunnel.Whoami}, cert: newCertificate(a.g.persist, a.log)}
 	w.server = webui.New(webui.Options{
 		Agent: webui.Agent{Observer: w, Config: webConfig{w}, TunnelFiles: webTunnels{w}, Prover: webProver{w}, Steward: w, Accounts: findAccounts(a.g)},
 		Log:   a.log, Now: time.Now, Names: routerNames, HowTo: howToPassword(),
@@ -119,7 +119,7 @@ func webPlaces(cfg *config.Config, p rules.Policy, f rules.Facts) []place {
 
 // listen keeps the listeners equal to the places.
 func (w *web) listen(ctx context.Context) {
-	open := map[place]func(){}
+	open, secure := map[place]func(){}, false
 	ended := make(chan place)
 	failed := map[place]string{}
 	for {
@@ -132,17 +132,25 @@ func (w *web) listen(ctx context.Context) {
 			continue
 		case want = <-w.places:
 		}
+		// A certificate that has come, or gone, counts for the listeners there are.
+		was := secure
+		secure = w.cert.wanted()
 		for p, stop := range open {
-			if !slices.Contains(want, p) {
+			if !slices.Contains(want, p) || secure != was {
 				stop()
 				delete(open, p)
+			}
+		}
+		if secure {
+			if _, err := w.cert.get(nil); err != nil {
+				continue // it has been said
 			}
 		}
 		for _, p := range want {
 			if open[p] != nil {
 				continue
 			}
-			stop, err := w.open(ctx, p, ended)
+			stop, err := w.open(ctx, p, secure, ended)
 			if err != nil {
 				if failed[p] != err.Error() {
 					failed[p] = err.Error()
@@ -157,17 +165,17 @@ func (w *web) listen(ctx context.Context) {
 }
 
 // open listens until stop is called; a listener that fails by itself says so.
-func (w *web) open(ctx context.Context, p place, ended chan<- place) (stop func(), err error) {
-	cert, err := webCertificate(w.a.g.persist)
-	if err != nil {
-		return nil, err
-	}
+func (w *web) open(ctx context.Context, p place, secure bool, ended chan<- place) (stop func(), err error) {
 	l, err := kernel.ListenOn(ctx, p.device, p.at)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	w.a.log.Info("the web UI listens", "address", p.at, "device", p.device, "tls", cert != nil)
+	w.a.log.Info("the web UI listens", "address", p.at, "device", p.device, "tls", secure)
+	cert := w.cert.get
+	if !secure {
+		cert = nil
+	}
 	go func() {
 		err := w.server.LAN(ctx, l, cert)
 		if ctx.Err() != nil {
@@ -184,38 +192,30 @@ func (w *web) open(ctx context.Context, p place, ended chan<- place) (stop func(
 	return func() { cancel(); l.Close() }, nil
 }
 
-// webCertificate is the page's, if there is one. Links to the router's own
-// (/etc/uhttpd.crt and .key) will do; those may be DER.
-func webCertificate(persist string) (*tls.Certificate, error) {
-	crt, errC := os.ReadFile(filepath.Join(persist, "webui.crt"))
-	key, errK := os.ReadFile(filepath.Join(persist, "webui.key"))
-	if os.IsNotExist(errC) && os.IsNotExist(errK) {
-		return nil, nil
-	}
-	if errC != nil || errK != nil {
-		return nil, fmt.Errorf("reading the web UI's certificate: webui.crt and webui.key are both needed in %s", persist)
-	}
-	c, err := tls.X509KeyPair(asPEM(crt, "CERTIFICATE"), asPEM(key, "PRIVATE KEY"))
-	if err != nil {
-		return nil, fmt.Errorf("reading the web UI's certificate: %w", err)
-	}
-	return &c, nil
-}
-
 // Status asks the loop. A plan that is due is applied first if it is to be
 // fresh, so that what is said is true of the kernel.
-func (w *web) Status(ctx context.Context, fresh bool) (webui.Status, error) {
-	d, ok := askLoop(ctx, w.a, func() webui.Status {
-		if fresh {
-			return w.a.status(ctx)
+func (w *web) Status(ctx context.Context, look webui.Look) (webui.Status, error) {
+	type answer struct {
+		status webui.Status
+		use    vantage
+	}
+	said, ok := askLoop(ctx, w.a, func() (d answer) {
+		if look.Fresh {
+			d.status = w.a.status(ctx)
+		} else {
+			w.a.count(ctx, countEvery)
+			d.status = w.a.describe()
 		}
-		w.a.count(ctx, countEvery)
-		return w.a.describe()
+		d.use = w.a.vantage()
+		return d
 	})
 	if !ok {
-		return d, webui.ErrBusy
+		return webui.Status{}, webui.ErrBusy
 	}
-	return d, nil
+	if look.Person {
+		w.outlook.look(w.ctx, said.use, time.Now(), w.poke)
+	}
+	return said.status, nil
 }
 
 // Events are the store's. The page draws states from them, so those are taken

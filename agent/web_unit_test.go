@@ -91,18 +91,6 @@ func TestDevicesOf(t *testing.T) {
 	}
 }
 
-func TestReadLeases(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "leases")
-	text := "1764032400 AA:bb:cc:dd:ee:ff 192.168.1.50 tv 01:aa\n1764032400 aa:bb:cc:dd:ee:00 192.168.1.51 * *\nduid 00:01:00\n1764032400 12345 fd00::5 laptop 00:01:00:01:aa\nnonsense\n\n"
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	got := readLeases([]string{"/nonexistent", path})
-	if len(got) != 2 || got[0].mac != "aa:bb:cc:dd:ee:ff" || got[0].hostname != "tv" || got[1].hostname != "" {
-		t.Errorf("%+v", got)
-	}
-}
-
 func TestPasswd(t *testing.T) {
 	g := globals{persist: t.TempDir(), stdout: io.Discard, stderr: io.Discard}
 	for _, short := range []string{"", "\n", "short\n"} {

@@ -8,13 +8,18 @@ import (
 
 // Observer tells what is. The answers come fast, or not at all.
 type Observer interface {
-	// Status is the state of the whole. What costs a program to look up is as
-	// it was some seconds ago, unless fresh is asked for.
-	Status(ctx context.Context, fresh bool) (Status, error)
+	// Status is the state of the whole.
+	Status(ctx context.Context, look Look) (Status, error)
 	Devices(ctx context.Context) (Devices, error)
 	// Events have a larger ID and are newer than a time, oldest first; all, with
 	// the zero values.
 	Events(after uint64, since time.Time) []Event
+}
+
+// Look says who looks at the state, and how closely.
+type Look struct {
+	Fresh  bool // what costs a program to look up is not as it was some seconds ago
+	Person bool // somebody has the page before them: then, and only then, the world is asked how it sees the exit
 }
 
 // Config is the UCI configuration.

@@ -24,6 +24,7 @@ type fake struct {
 	password string
 	stuck    chan struct{} // not nil: Status waits for it, as a busy loop would
 	looked   int           // how often Status was asked
+	persons  int           // and how often with a person behind it
 	checked  int           // how often a password was
 }
 
@@ -31,8 +32,8 @@ func newFake() *fake {
 	began := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	shook, most := began.Add(time.Minute), 0.99
 	return &fake{
-		status: Status{State: "protected", Since: began, Reason: "se up", KillSwitch: true, Firewall: "nft", Locks: Locks{true, true},
-			Exits: []Exit{{Name: "se", State: "up", Type: "wireguard", Device: "ls-se", Endpoint: "192.0.2.10:51820", Handshake: &shook, RTT: 18.2, UpDay: &most, Rx: 1000, Tx: 2000, IPv6: true, Resolvers: []string{"10.64.0.1"}},
+		status: Status{State: "protected", Since: began, Started: began, Reason: "se up", KillSwitch: true, Firewall: "nft", Locks: Locks{true, true},
+			Exits: []Exit{{Name: "se", State: "up", Since: &shook, InUse: true, SeenAs: &SeenAs{Addresses: []string{"192.0.2.10"}, Time: shook}, Type: "wireguard", Device: "ls-se", Endpoint: "192.0.2.10:51820", Handshake: &shook, RTT: 18.2, UpDay: &most, Rx: 1000, Tx: 2000, IPv6: true, Resolvers: []string{"10.64.0.1"}},
 				{Name: "no", State: "down", Reason: "no handshake", Type: "wireguard", Device: "ls-no", Resolvers: []string{}}},
 			Blocked: Counter{7, 700}, Config: Validity{Valid: true}, Version: "0.1.0"},
 		devices: Devices{Counted: true, Default: []string{"se", "no"}, Devices: []Device{
@@ -52,10 +53,13 @@ func (f *fake) agent() Agent {
 	return Agent{Observer: f, Config: fakeConfig{f}, TunnelFiles: f, Prover: f, Steward: f, Accounts: fakeAccounts{f}}
 }
 
-func (f *fake) Status(ctx context.Context, _ bool) (Status, error) {
+func (f *fake) Status(ctx context.Context, look Look) (Status, error) {
 	f.mu.Lock()
 	stuck := f.stuck
 	f.looked++
+	if look.Person {
+		f.persons++
+	}
 	f.mu.Unlock()
 	if stuck != nil {
 		select {

@@ -65,6 +65,15 @@ func localAddr(r *http.Request) netip.Addr {
 	return ap.Addr().Unmap().WithZone("")
 }
 
+// asker is the address of who asks on the LAN; empty on the unix socket, where
+// it is root: the command line, or LuCI.
+func asker(c *gin.Context) string {
+	if a, ok := c.Request.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && a.Network() == "unix" {
+		return ""
+	}
+	return c.ClientIP()
+}
+
 // sameOrigin refuses what another page's script or form sends here. Browsers
 // name the origin with every request that changes something.
 func (s *Server) sameOrigin(c *gin.Context) {

@@ -53,7 +53,7 @@ func truth(b bool) float64 {
 // metrics is GET /metrics.
 func (s *Server) metrics(c *gin.Context) {
 	ctx := c.Request.Context()
-	st, err := s.agent.Status(ctx, false)
+	st, err := s.agent.Status(ctx, Look{})
 	if err != nil {
 		answerError(c, err)
 		return

@@ -65,7 +65,7 @@ func (s *Server) routes() []route {
 type done struct{}
 
 func (s *Server) getStatus(c *gin.Context) (any, error) {
-	return s.agent.Status(c.Request.Context(), true)
+	return s.agent.Status(c.Request.Context(), Look{Fresh: true, Person: asker(c) != ""})
 }
 
 func (s *Server) postReload(c *gin.Context) (any, error) {

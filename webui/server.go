@@ -65,12 +65,12 @@ func (s *Server) Socket(ctx context.Context, l net.Listener) error {
 	return s.serve(ctx, l, s.engine(true))
 }
 
-// LAN serves people on one address of the LAN, with TLS if there is a
-// certificate.
-func (s *Server) LAN(ctx context.Context, l net.Listener, cert *tls.Certificate) error {
+// LAN serves people on one address of the LAN: by TLS if there are
+// certificates, and then by nothing else. Who speaks plain HTTP to it is told so.
+func (s *Server) LAN(ctx context.Context, l net.Listener, certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) error {
 	l = newLimitedListener(l)
-	if cert != nil {
-		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{*cert}, MinVersion: tls.VersionTLS12})
+	if certificate != nil {
+		l = tls.NewListener(l, &tls.Config{GetCertificate: certificate, MinVersion: tls.VersionTLS12})
 	}
 	return s.serve(ctx, l, s.engine(false))
 }
@@ -167,7 +167,7 @@ func (s *Server) recovered(c *gin.Context) {
 
 // healthz is 200 when both locks hold.
 func (s *Server) healthz(c *gin.Context) {
-	st, err := s.agent.Status(c.Request.Context(), false)
+	st, err := s.agent.Status(c.Request.Context(), Look{})
 	if err != nil {
 		answerError(c, err)
 		return

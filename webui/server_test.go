@@ -93,12 +93,16 @@ func (h *house) do(method, path, body string, headers ...string) answer {
 	return answer{resp.StatusCode, string(text), resp.Header}
 }
 
+func (h *house) overSocket() *http.Transport {
+	return &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", h.socket)
+	}}
+}
+
 // asRoot asks on the unix socket.
 func (h *house) asRoot(method, path, body string) answer {
 	h.t.Helper()
-	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", h.socket)
-	}}}
+	c := &http.Client{Transport: h.overSocket()}
 	req, err := http.NewRequest(method, "http://lanseal"+path, strings.NewReader(body))
 	if err != nil {
 		h.t.Fatal(err)

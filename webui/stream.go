@@ -125,6 +125,18 @@ func (h *hub) watched() bool {
 	return len(h.clients) > 0
 }
 
+// seen says whether a page is open; the command line watches without one.
+func (h *hub) seen() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for c := range h.clients {
+		if c.ip != "" {
+			return true
+		}
+	}
+	return false
+}
+
 // sampler is what run remembers from one look to the next.
 type sampler struct {
 	status      string
@@ -171,7 +183,7 @@ func (h *hub) sample(ctx context.Context, m *sampler) {
 	ctx, cancel := context.WithTimeout(ctx, requestLimit)
 	defer cancel()
 	now := h.s.now()
-	st, err := h.s.agent.Status(ctx, false)
+	st, err := h.s.agent.Status(ctx, Look{Person: h.seen()})
 	if err != nil {
 		return
 	}
@@ -210,11 +222,19 @@ func (h *hub) traffic(m *sampler, st Status, now time.Time) {
 	m.traffic, m.told, m.quiet = t, now, quiet
 }
 
-// material is a status without what changes all the time.
+// material is a status without what changes all the time. Moments are looked
+// at by the second: told in the time of day they vary by some nanoseconds.
 func material(st Status) string {
-	key := fmt.Sprint(st.State, st.Since, st.KillSwitch, st.Firewall, st.Locks, st.Blocked, st.Healed, st.Config, st.Error)
+	second := func(t time.Time) int64 { return t.Round(time.Second).Unix() }
+	key := fmt.Sprint(st.State, second(st.Since), st.KillSwitch, st.Firewall, st.Locks, st.Blocked, st.Healed, st.Config, st.Error)
 	for _, e := range st.Exits {
-		key += fmt.Sprint(e.Name, e.State, e.Endpoint, e.IPv6, e.Resolvers)
+		key += fmt.Sprint(e.Name, e.State, e.InUse, e.Endpoint, e.IPv6, e.Resolvers)
+		if e.Since != nil {
+			key += fmt.Sprint(second(*e.Since))
+		}
+		if e.SeenAs != nil {
+			key += fmt.Sprint(*e.SeenAs)
+		}
 	}
 	return key
 }
@@ -234,14 +254,14 @@ func eventMessage(e Event) message {
 
 // stream serves one client until it goes away, signs out, or is too slow.
 func (s *Server) stream(c *gin.Context) {
-	cl := s.hub.join(c.ClientIP()) // empty on the unix socket
+	cl := s.hub.join(asker(c))
 	if cl == nil {
 		c.Header("Retry-After", "10")
 		answerError(c, fail(http.StatusServiceUnavailable, "", "too many pages are open: close some"))
 		return
 	}
 	defer s.hub.leave(cl)
-	token, needsSession := cookie(c.Request), c.ClientIP() != ""
+	token, needsSession := cookie(c.Request), asker(c) != ""
 	welcome := func() bool { return !needsSession || s.sessions.valid(token, s.now()) }
 	rc := http.NewResponseController(c.Writer)
 	h := c.Writer.Header()
@@ -279,7 +299,7 @@ func (s *Server) stream(c *gin.Context) {
 
 // greet brings a client up to date: the state, and the events it missed.
 func (s *Server) greet(c *gin.Context, write func(message) bool) bool {
-	st, err := s.agent.Status(c.Request.Context(), false)
+	st, err := s.agent.Status(c.Request.Context(), Look{Person: asker(c) != ""})
 	if err != nil || !write(newMessage("status", "", st)) {
 		return false
 	}

@@ -17,7 +17,21 @@ func (h *house) follow(lastID string) (<-chan string, func()) {
 	if lastID != "" {
 		req.Header.Set("Last-Event-ID", lastID)
 	}
-	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
+	return h.streamed(req, &http.Transport{DisableKeepAlives: true})
+}
+
+// rootFollows opens the stream on the unix socket, until the test ends.
+func (h *house) rootFollows() <-chan string {
+	h.t.Helper()
+	req, _ := http.NewRequest("GET", "http://lanseal/api/v1/stream", nil)
+	events, stop := h.streamed(req, h.overSocket())
+	h.t.Cleanup(stop)
+	return events
+}
+
+func (h *house) streamed(req *http.Request, by *http.Transport) (<-chan string, func()) {
+	h.t.Helper()
+	resp, err := by.RoundTrip(req)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -116,7 +130,12 @@ func TestIdleStreamIsCheap(t *testing.T) {
 	for i := range 3600 {
 		now = now.Add(time.Second)
 		if i%5 == 0 { // a probe and its answer, now and then a handshake
-			f.set(func(s *Status) { s.Exits[0].Rx += 96; s.Exits[0].Tx += 96; s.Exits[0].RTT += 0.1 })
+			f.set(func(s *Status) {
+				s.Since = s.Since.Add(40 * time.Nanosecond)
+				s.Exits[0].Rx += 96
+				s.Exits[0].Tx += 96
+				s.Exits[0].RTT += 0.1
+			})
 		}
 		s.hub.sample(t.Context(), &m)
 		for len(c.out) > 0 {
@@ -150,5 +169,46 @@ func TestSlowReader(t *testing.T) {
 	s.hub.leave(quick)
 	if s.hub.watched() {
 		t.Error("somebody is still watching")
+	}
+}
+
+// The world is asked how it sees the exit only for people: not for Prometheus,
+// a health check, or the command line, not even while that follows the stream.
+func TestOnlyPeopleCount(t *testing.T) {
+	h := open(t).signIn()
+	persons := func() int {
+		h.f.mu.Lock()
+		defer h.f.mu.Unlock()
+		return h.f.persons
+	}
+	h.want(h.do("GET", "/metrics", ""), 200)
+	h.want(h.do("GET", "/healthz", ""), 200)
+	h.want(h.do("GET", "/api/v1/tunnels", ""), 200)
+	h.want(h.asRoot("GET", "/api/v1/status", ""), 200)
+	program := h.rootFollows()
+	for range 2 { // root needs no session, so the stream goes on
+		h.f.set(func(s *Status) { s.Healed++ })
+		h.s.Poke()
+		h.next(program, "status")
+	}
+	if n := persons(); n != 0 {
+		t.Errorf("%d of them were taken for people", n)
+	}
+	h.want(h.do("GET", "/api/v1/status", ""), 200, `"seen_as":{"addresses":["192.0.2.10"]`)
+	if n := persons(); n != 1 {
+		t.Errorf("a page that asks is %d people", n)
+	}
+	events, stop := h.follow("")
+	defer stop()
+	h.next(events, "status")
+	h.next(events, "traffic") // of the hub's first look
+	if persons() < 2 {
+		t.Error("a page that follows is nobody")
+	}
+	// What is found out is told at once.
+	h.f.set(func(s *Status) { s.Exits[0].SeenAs = &SeenAs{Addresses: []string{"192.0.2.99"}} })
+	h.s.Poke()
+	for data := ""; !strings.Contains(data, "192.0.2.99"); {
+		data = h.next(events, "status")
 	}
 }

@@ -30,7 +30,7 @@ func (s *Server) getTunnels(c *gin.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	st, err := s.agent.Status(c.Request.Context(), false)
+	st, err := s.agent.Status(c.Request.Context(), Look{})
 	if err != nil {
 		return nil, err
 	}

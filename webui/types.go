@@ -17,6 +17,7 @@ type Status struct {
 	OpenWrt    *OpenWrt  `json:"openwrt,omitempty"`
 	Error      string    `json:"error,omitempty"` // why the plan could not be applied
 	TimeKnown  bool      `json:"time_known"`      // the clock is synchronised
+	Started    time.Time `json:"started"`         // the agent
 	Version    string    `json:"version"`
 }
 
@@ -39,6 +40,8 @@ type Locks struct {
 type Exit struct {
 	Name      string     `json:"name"`
 	State     string     `json:"state"` // up, connecting, down, disabled
+	Since     *time.Time `json:"since"`
+	InUse     bool       `json:"in_use"` // by devices without a rule; where they use none, the first that is up
 	Reason    string     `json:"reason"`
 	Type      string     `json:"type"`
 	Device    string     `json:"device"`
@@ -53,6 +56,14 @@ type Exit struct {
 	Tx        uint64     `json:"tx_bytes"`
 	IPv6      bool       `json:"ipv6"`
 	Resolvers []string   `json:"resolvers"`
+	SeenAs    *SeenAs    `json:"seen_as,omitempty"` // of the exit in use, once somebody has looked at the page
+}
+
+// SeenAs is how the world sees who leaves by an exit.
+type SeenAs struct {
+	Addresses []string  `json:"addresses"`     // IPv4 first; none: not known
+	Why       string    `json:"why,omitempty"` // they are not known
+	Time      time.Time `json:"time"`          // of the answer
 }
 
 // Counter counts packets.

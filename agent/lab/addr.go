@@ -3,7 +3,8 @@ package lab
 import "net/netip"
 
 // Every address comes from the documentation or benchmark ranges, so that a
-// frame that escapes the lab can hurt nobody.
+// frame that escapes the lab can hurt nobody. OpenDNS's are its own: the agent
+// knows them by heart, and its question to them must go nowhere but there.
 const (
 	RouterLAN4 = "192.168.1.1"
 	RouterLAN6 = "fd00:1::1"
@@ -37,6 +38,8 @@ const (
 	Echo6     = "2001:db8:5::10"
 	Resolver4 = "198.51.100.53"
 	Resolver6 = "2001:db8:5::53"
+	OpenDNS4  = "208.67.222.222"
+	OpenDNS6  = "2620:119:35::35"
 
 	VPN1v4 = "192.0.2.10"
 	VPN2v4 = "192.0.2.20"
@@ -46,6 +49,8 @@ const (
 	WGPort   = 51820
 	EchoPort = 7
 	STUNPort = 3478
+
+	OpenDNSPort = 5353
 )
 
 // Fixed hardware addresses, so that policies by MAC can be written down.

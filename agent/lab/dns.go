@@ -24,8 +24,9 @@ type Zone struct {
 
 func newZone() *Zone {
 	return &Zone{names: map[string][]netip.Addr{
-		"vpn1.lab.test": {netip.MustParseAddr(VPN1v4), netip.MustParseAddr(VPN1v6)},
-		"vpn2.lab.test": {netip.MustParseAddr(VPN2v4), netip.MustParseAddr(VPN2v6)},
+		"vpn1.lab.test":    {netip.MustParseAddr(VPN1v4), netip.MustParseAddr(VPN1v6)},
+		"myip.opendns.com": nil, // but at OpenDNS
+		"vpn2.lab.test":    {netip.MustParseAddr(VPN2v4), netip.MustParseAddr(VPN2v6)},
 	}}
 }
 
@@ -60,10 +61,19 @@ type Question struct {
 
 // DNSServer is one resolver, perhaps on several addresses.
 type DNSServer struct {
-	Name string
-	zone *Zone
-	mu   sync.Mutex
-	log  []Question
+	Name   string
+	whoami string // a name that is answered with the address that asked; empty: none
+	zone   *Zone
+	mu     sync.Mutex
+	log    []Question
+	silent bool
+}
+
+// Silence has the server answer nobody, or again; its log goes on.
+func (s *DNSServer) Silence(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.silent = on
 }
 
 // maxQuestions bounds a resolver's log.
@@ -81,13 +91,13 @@ func (s *DNSServer) Questions(since time.Time) (q []Question) {
 	return q
 }
 
-func (h *Host) serveDNS(name string, addrs ...string) (*DNSServer, error) {
-	s := &DNSServer{Name: name, zone: h.lab.Zone}
+func (h *Host) serveDNS(name string, port uint16, whoami string, addrs ...string) (*DNSServer, error) {
+	s := &DNSServer{Name: name, whoami: whoami, zone: h.lab.Zone}
 	for _, a := range addrs {
 		ip := netip.MustParseAddr(a)
 		err := errors.Join(
-			h.ListenUDP(netip.AddrPortFrom(ip, 53), func(from netip.AddrPort, q []byte) []byte { return s.answer("udp", ip, from, q) }),
-			h.ListenTCP(netip.AddrPortFrom(ip, 53), func(c net.Conn) { s.serveTCP(ip, c) }))
+			h.ListenUDP(netip.AddrPortFrom(ip, port), func(from netip.AddrPort, q []byte) []byte { return s.answer("udp", ip, from, q) }),
+			h.ListenTCP(netip.AddrPortFrom(ip, port), func(c net.Conn) { s.serveTCP(ip, c) }))
 		if err != nil {
 			return nil, err
 		}
@@ -108,6 +118,9 @@ func (s *DNSServer) serveTCP(to netip.Addr, c net.Conn) {
 			return
 		}
 		a := s.answer("tcp", to, from, q)
+		if a == nil {
+			return
+		}
 		if _, err := c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(a))), a...)); err != nil {
 			return
 		}
@@ -130,8 +143,15 @@ func (s *DNSServer) answer(proto string, to netip.Addr, from netip.AddrPort, msg
 	if len(s.log) < maxQuestions {
 		s.log = append(s.log, Question{Time: time.Now(), From: from, To: to, Proto: proto, Name: name, Type: strings.TrimPrefix(q.Type.String(), "Type")})
 	}
+	silent := s.silent
 	s.mu.Unlock()
+	if silent {
+		return nil
+	}
 	addrs := s.zone.lookup(name, from.Addr().Unmap())
+	if s.whoami != "" && name == s.whoami {
+		addrs = []netip.Addr{from.Addr().Unmap()}
+	}
 	rcode := dnsmessage.RCodeSuccess
 	if len(addrs) == 0 {
 		rcode = dnsmessage.RCodeNameError

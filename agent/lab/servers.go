@@ -139,13 +139,17 @@ func addrPort(a net.Addr) netip.AddrPort {
 }
 
 // Public resolvers of the lab's internet and of the ISP.
-type resolvers struct{ public, isp *DNSServer }
+type resolvers struct{ public, isp, open *DNSServer }
 
 // PublicDNS is the resolver at Resolver4 and Resolver6.
 func (l *Lab) PublicDNS() *DNSServer { return l.dns.public }
 
 // ISPDNS is the resolver at ISPResolver4, ISPResolver6 and ISPResolverFar4.
 func (l *Lab) ISPDNS() *DNSServer { return l.dns.isp }
+
+// OpenDNS is the resolver at OpenDNS4 and OpenDNS6, which tells who asks it for
+// "myip.opendns.com" which address that question came from.
+func (l *Lab) OpenDNS() *DNSServer { return l.dns.open }
 
 // serveInternet starts the servers of the internet and of the ISP.
 func (l *Lab) serveInternet() (err error) {
@@ -154,9 +158,12 @@ func (l *Lab) serveInternet() (err error) {
 			return err
 		}
 	}
-	if l.dns.public, err = l.Internet.serveDNS("public", Resolver4, Resolver6); err != nil {
+	if l.dns.public, err = l.Internet.serveDNS("public", 53, "", Resolver4, Resolver6); err != nil {
 		return err
 	}
-	l.dns.isp, err = l.ISP.serveDNS("isp", ISPResolver4, ISPResolver6, ISPResolverFar4)
+	if l.dns.open, err = l.Internet.serveDNS("opendns", OpenDNSPort, "myip.opendns.com", OpenDNS4, OpenDNS6); err != nil {
+		return err
+	}
+	l.dns.isp, err = l.ISP.serveDNS("isp", 53, "", ISPResolver4, ISPResolver6, ISPResolverFar4)
 	return err
 }

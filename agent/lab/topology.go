@@ -90,7 +90,8 @@ func (l *Lab) buildInternet() error {
 	return errors.Join(
 		n.bridge("inet0", ""),
 		n.addr("inet0", "198.51.100.1/24", Echo4+"/24", Echo4b+"/24", Resolver4+"/24",
-			"192.0.2.1/24", "2001:db8:5::1/64", Echo6+"/64", Resolver6+"/64", "2001:db8:a::1/64"),
+			"192.0.2.1/24", "2001:db8:5::1/64", Echo6+"/64", Resolver6+"/64", "2001:db8:a::1/64",
+			OpenDNS4+"/32", OpenDNS6+"/128"),
 		n.forward(),
 		l.veth(l.ISP, "up", "", n, "isp", "", "inet0"),
 		l.veth(l.VPN1.Host, "eth0", "", n, "vpn1", "", "inet0"),

@@ -59,7 +59,7 @@ table ip6 nat { chain postrouting { type nat hook postrouting priority srcnat;
 	if err != nil {
 		return err
 	}
-	if v.DNS, err = v.serveDNS(v.Host.Name, v.Resolver4(), v.Resolver6()); err != nil {
+	if v.DNS, err = v.serveDNS(v.Host.Name, 53, "", v.Resolver4(), v.Resolver6()); err != nil {
 		return err
 	}
 	for _, a := range []netip.Addr{v.addr4, v.addr6} {

@@ -12,7 +12,7 @@ export function overview(main, model, api) {
   const word = h('h1', { id: 'state', tabindex: '-1' });
   const why = h('p', { class: 'why' });
   const reason = h('p', { class: 'reason' });
-  const since = h('p', { class: 'hint' });
+  const since = h('p', { class: 'hint', 'aria-live': 'off' }); // it counts, and must not be read out each time
   const action = h('div', { class: 'row' });
   const hero = h('section', { class: 'hero', 'aria-live': 'polite', 'aria-labelledby': 'state' }, word, why, reason, since, action);
   const warn = h('div');
@@ -26,6 +26,15 @@ export function overview(main, model, api) {
   fill(main, hero, warn, h('div', { class: 'grid' },
     card(t.exit, facts), card(t.traffic, live.element, t.live), card(t.today, [today, h('div', { class: 'hours', 'aria-hidden': 'true' }, ['0', '6', '12', '18', '24'].map((x) => h('span', null, x))), todayText]),
     card(t.blocked, [blocked, behind]), card(t.locks, locks)));
+
+  // What counts: texts that are made anew each second.
+  let counting = [];
+  const tick = () => { for (const [e, text] of counting) put(e, text()); };
+  const counts = (text) => {
+    const e = h('span', null, text());
+    counting.push([e, text]);
+    return e;
+  };
 
   let shownAction = null;
   const act = (kind) => {
@@ -48,20 +57,27 @@ export function overview(main, model, api) {
     const fallback = s && state === 'open' && s.reason.startsWith('no exit');
     put(why, sentence(model));
     if (!s) return;
+    counting = [[since, () => say(t.since, { time: clock(s.since), ago: lasting(s.since) })]];
     put(reason, state === 'gone' ? '' : s.reason);
-    put(since, state === 'gone' ? '' : say(t.since, { time: clock(s.since), ago: span(Date.now() - new Date(s.since)) }));
     act(state === 'gone' ? '' : s.exits.length === 0 ? 'first' : state === 'open' && !fallback ? 'on' : '');
     fill(warn,
       !s.killswitch && state !== 'open' && h('p', { class: 'warn' }, t.killswitchOff),
       !s.config.valid && h('div', { class: 'warn' }, h('p', null, t.configBad), h('ul', null, (s.config.errors || []).map((e) => h('li', null, e)))),
       s.error && h('p', { class: 'warn' }, t.planBad + s.error));
-    const e = s.exits.find((x) => x.state === 'up') || s.exits[0];
+    const e = s.exits.find((x) => x.in_use) || s.exits[0];
     fill(facts, e ? [
       fact(t.exit, e.name + ' · ' + T.exitState[e.state]), fact(t.server, e.endpoint || t.none),
+      fact(t.seen, h('span', { id: 'seen' }, seenAs(e))),
+      fact(t.connected, e.state === 'up' ? counts(() => lasting(e.since)) : t.none),
       fact(t.latency, e.rtt_ms ? e.rtt_ms.toFixed(0) + ' ' + T.units.ms : t.none),
-      fact(t.handshake, e.handshake ? ago(e.handshake) : t.none), fact(t.resolvers, e.resolvers.join(', ') || t.none),
+      fact(t.handshake, e.handshake ? counts(() => ago(e.handshake)) : t.none), fact(t.resolvers, e.resolvers.join(', ') || t.none),
       fact(t.ipv6, e.ipv6 ? t.carried : t.refused)] : fact(t.exit, t.none));
-    fill(locks, fact(t.routing, mark(s.locks.routing)), fact(t.firewall + ' (' + s.firewall + ')', mark(s.locks.firewall)), fact(t.repairs, number(s.healed)));
+    fill(locks, fact(t.routing, mark(s.locks.routing)), fact(t.firewall + ' (' + s.firewall + ')', mark(s.locks.firewall)), fact(t.repairs, number(s.healed)), fact(t.running, counts(() => lasting(s.started))));
+    tick();
+    if (state === 'gone') { // it stands still
+      counting = [];
+      put(since, '');
+    }
     fill(blocked, number(s.blocked.packets), h('span', { class: 'hint' }, ' ' + t.blockedText));
   }
 
@@ -94,15 +110,25 @@ export function overview(main, model, api) {
   day();
   who();
   live.draw(model.samples);
-  const slow = setInterval(() => { status(); day(); }, 30000);
+  const slow = setInterval(day, 30000);
+  const fast = setInterval(tick, 1000);
   return {
     update(what) {
       if (what === 'status') { status(); if (model.state !== 'gone') who(); }
       if (what === 'traffic') live.draw(model.samples);
       if (what === 'event') day();
     },
-    leave: () => clearInterval(slow),
+    leave: () => { clearInterval(slow); clearInterval(fast); },
   };
+}
+
+const lasting = (since) => span(Date.now() - new Date(since));
+
+// seenAs is the address that the world sees, or why it is not known.
+function seenAs(e) {
+  if (!e.in_use) return t.none;
+  if (!e.seen_as) return t.seenSoon;
+  return e.seen_as.addresses.join(', ') || say(t.seenNot, { why: e.seen_as.why });
 }
 
 function card(title, content, note) {

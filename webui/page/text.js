@@ -22,7 +22,7 @@ export const T = {
   exitState: { up: 'Up', connecting: 'Connecting', down: 'Down', disabled: 'Off' },
 
   overview: {
-    title: 'Overview', since: 'Since {time}, {ago}', exit: 'Exit', server: 'Server', latency: 'Latency', handshake: 'Last handshake', resolvers: 'Resolver',
+    title: 'Overview', since: 'Since {time}, {ago}', exit: 'Exit', server: 'Server', connected: 'Connected for', seen: 'Seen by the world as', seenNot: 'not known: {why}', seenSoon: 'asking…', running: 'lanseal has run for', latency: 'Latency', handshake: 'Last handshake', resolvers: 'Resolver',
     ipv6: 'IPv6', carried: 'carried', refused: 'refused', none: 'none', traffic: 'Traffic', down: 'Down', up: 'Up', live: 'the last two minutes',
     today: 'Today', todayNone: 'Nothing is known of today yet.', dropouts: '{n} dropouts today, {time} altogether', dropout1: '1 dropout today, {time}', noDropouts: 'No dropouts today',
     blocked: 'Blocked leaks', blockedText: 'packets that had no way through a tunnel were refused', locks: 'Locks', routing: 'Routing lock', firewall: 'Firewall lock',

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import QRCode from 'qrcode';
 import { ask, note, open, axe, check, until } from './common.mjs';
 
-const { ADDRESS, PASSWORD, PICTURES, TV, LAPTOP, VPN2, PROFILE } = process.env;
+const { ADDRESS, PASSWORD, PICTURES, TV, LAPTOP, VPN1, VPN2, PROFILE } = process.env;
 const phone = { width: 390, height: 844 };
 const desktop = { width: 1280, height: 860 };
 const problems = [];
@@ -66,6 +66,11 @@ await go(page, 'overview');
 await page.click('text=Switch protection on');
 await state('Protected');
 await page.waitForSelector('.hero[data-state=protected]');
+// The world sees the server, and the page says since when the tunnel is up.
+await page.waitForSelector(`#seen:has-text("${VPN1}")`);
+check(!(await page.textContent('#seen')).includes('203.0.113.'), 'the world sees the address of the uplink');
+const connected = await page.textContent('dt:text-is("Connected for") + dd');
+await until(page, (was) => [...document.querySelectorAll('dt')].find((e) => e.textContent === 'Connected for').nextSibling.textContent !== was, connected);
 
 // The TV gets a name and another exit; the wire shows that it goes there.
 await ask('traffic');

@@ -171,9 +171,34 @@ func TestBrowser(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 170*time.Second)
 	defer cancel()
 	run(ctx, t, &helper{t: t, ctx: ctx, l: l, a: a}, "browser.mjs", "http://"+lab.RouterLAN4+":8053")
+	whoAsked(ctx, t, l)
 	h := l.Router.Command(ctx, "ip", "link")
 	if out, _ := h.Output(); strings.Contains(string(out), "lanprobe") {
 		t.Error("the leak test's client is still there")
+	}
+}
+
+// whoAsked fails if OpenDNS was asked how it sees the router by another way
+// than a tunnel, or more often than exits came and went.
+func whoAsked(ctx context.Context, t *testing.T, l *lab.Lab) {
+	t.Helper()
+	if err := l.WAN.Drain(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range l.WAN.Frames() {
+		if a := f.Dst.String(); a == lab.OpenDNS4 || a == lab.OpenDNS6 {
+			t.Errorf("on the uplink's wire: %s", f)
+		}
+	}
+	asked := l.OpenDNS().Questions(time.Time{})
+	for _, q := range asked {
+		if a := q.From.Addr().Unmap(); a != netip.MustParseAddr(lab.VPN1v4) && a != netip.MustParseAddr(lab.VPN1v6) &&
+			a != netip.MustParseAddr(lab.VPN2v4) && a != netip.MustParseAddr(lab.VPN2v6) {
+			t.Errorf("%s was asked of OpenDNS by %s", q.Name, a)
+		}
+	}
+	if len(asked) == 0 || len(asked) > 20 {
+		t.Errorf("OpenDNS was asked %d times", len(asked))
 	}
 }
 
@@ -186,7 +211,7 @@ func run(ctx context.Context, t *testing.T, h *helper, script, address string) {
 	}
 	c := h.l.Laptop.Command(ctx, "node", script)
 	c.Env = append(os.Environ(), "ADDRESS="+address, "PASSWORD="+password, "PICTURES="+pictures, "PROFILE="+t.TempDir(),
-		"TV="+lab.MACTV, "LAPTOP="+lab.MACLaptop, "VPN2="+lab.VPN2v4)
+		"TV="+lab.MACTV, "LAPTOP="+lab.MACLaptop, "VPN1="+lab.VPN1v4, "VPN2="+lab.VPN2v4)
 	c.Stderr = os.Stderr
 	in, err := c.StdinPipe()
 	if err != nil {
