@@ -226,7 +226,7 @@ func routerModules(release string) ([]string, error) {
 
 // ofRouter matches the modules of a router by path and name.
 var ofRouter = regexp.MustCompile(`/netfilter/(nf|nft)_[^/]*\.ko|` +
-	`/(virtio_(net|blk|pci|console|mmio)|ata_piix|sd_mod|wireguard|bridge|veth|tun|jffs2|block2mtd|mtdblock|ext4|ipv6|crc32c_generic)\.ko`)
+	`/(virtio_(net|blk|pci|console|mmio)|ata_piix|sd_mod|wireguard|bridge|veth|tun|jffs2|block2mtd|mtdblock|ext4|overlay|ipv6|crc32c_generic)\.ko`)
 
 func onlyMatch(pattern string) (string, error) {
 	found, err := filepath.Glob(pattern)
