@@ -92,7 +92,7 @@ func (a apt) run(ctx context.Context, argv ...string) (string, error) {
 	return runIn(ctx, filepath.Join(a.dir, "down"), a.log, append(append([]string{argv[0]}, a.opt...), argv[1:]...)...)
 }
 
-// runIn runs a program in a folder, for ten minutes at most unless the context
+// runIn runs a program in a folder, for forty minutes at most unless the context
 // says less.
 func runIn(ctx context.Context, dir string, log io.Writer, argv ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 40*time.Minute)
