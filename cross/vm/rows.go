@@ -31,7 +31,7 @@ func (s *scenario) run(ctx context.Context, short bool) error {
 	if err := s.open(within(ctx, healTime)); err != nil {
 		return err
 	}
-	if err := s.arm(within(ctx, healTime)); err != nil {
+	if err := s.arm(ctx); err != nil {
 		return err
 	}
 	for _, f := range s.faults() {
@@ -136,15 +136,16 @@ func (s *scenario) offloaded(ctx context.Context) (string, error) {
 // arm switches lanseal on while flows are established, offloaded where the
 // kernel can (T13): they end, and nothing leaks from then on.
 func (s *scenario) arm(ctx context.Context) error {
-	if err := s.configure(ctx, household{}); err != nil {
+	arming := within(ctx, bootTime+healTime)
+	if err := s.configure(arming, household{}); err != nil {
 		return err
 	}
 	start := time.Now()
 	lastOpen := s.watchLast()
 	// What "save and apply" runs.
-	_, err := s.m.Must(ctx, "/etc/init.d/lanseal reload")
+	_, err := s.m.Must(arming, "/etc/init.d/lanseal reload")
 	if err == nil {
-		err = s.protected(ctx)
+		err = s.protected(arming)
 	}
 	took := time.Since(start)
 	err = s.add(row{"armed while flows go on", -1, took, fmt.Sprintf("the last leak %.1f s after the order", lastOpen().Seconds()), err})
