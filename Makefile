@@ -80,7 +80,7 @@ test: ## runs every test and check, in under 15 minutes
 		$(if $(RACE),CGO_ENABLED=1) go test $(RACE) -timeout 10m -skip '$(ALONE)' $$($(UNIT)) || status=1; \
 		echo "== 250 devices and 10,000 events in a browser"; \
 		go test -count=1 -run '$(ALONE)' ./webui || status=1; \
-		vm=./cross/vm; go run ./cross/vm cached -arch x86_64 2>/dev/null || vm=; \
+		vm=./cross/vm; go run ./cross/vm cached -arch x86_64,mips 2>/dev/null || vm=; \
 		[ -n "$$vm" ] || echo '== no virtual machines: "make vm-kernels" makes what they boot, once'; \
 		echo "== tests in the lab: some minutes"; \
 		go test -count=1 -p 1 -timeout 14m $(LAB) $$vm || status=1; \
@@ -158,7 +158,7 @@ vm: ## boots real kernels in QEMU and runs the agent there; ARCH=x86_64,mips pic
 vm-kernels: ## gets or builds what the virtual machines of "make test" run: minutes, once
 	@.ci/need.sh "make vm-kernels" $(NEED_VM)
 	@echo "== kernels and programs for virtual machines: minutes, once"
-	@go run ./cross/vm kernels -arch x86_64
+	@go run ./cross/vm kernels -arch x86_64,mips
 
 clean: ## removes what was built, and keeps the keys
 	@rm -rf bin dist/bin dist/feed dist/*.ipk dist/*.apk

@@ -11,6 +11,7 @@ type arch struct {
 	name    string
 	is      string   // for the table
 	target  string   // in cross/targets.tsv
+	label   string   // OpenWrt's, of the package
 	qemu    string   // program, and the board
 	board   []string // its arguments
 	memory  int      // MB
@@ -33,28 +34,28 @@ func arches() []arch {
 	malta := arch{console: "ttyS0", orders: "ttyS1", flash: "sda", slots: []string{"0x12", "0x14"}}
 	virt := arch{console: "ttyAMA0", orders: "vport*p1", flash: "vda", memory: 256}
 
-	amd64 := arch{name: "x86_64", is: "Debian's kernel, nft", target: "amd64",
+	amd64 := arch{name: "x86_64", is: "Debian's kernel, nft", target: "amd64", label: "x86_64",
 		qemu: "qemu-system-x86_64", board: []string{"-M", "q35", "-cpu", "Nehalem"}, memory: 256,
 		console: "ttyS0", orders: "ttyS1", flash: "vda", debian: "amd64", image: "linux-image-amd64", nft: true}
 
 	// nft's sources are in no package, and Debian 12 has no big-endian MIPS.
 	mips := malta
-	mips.name, mips.is, mips.target = "mips", "own kernel, big-endian, iptables", "mips"
+	mips.name, mips.is, mips.target, mips.label = "mips", "own kernel, big-endian, iptables", "mips", "mips_24kc"
 	mips.qemu, mips.board, mips.memory = "qemu-system-mips", []string{"-M", "malta", "-cpu", "24Kc"}, 64
 	mips.tuple = "mips-linux-gnu"
 
 	mipsel := malta
-	mipsel.name, mipsel.is, mipsel.target = "mipsel", "Debian's kernel, nft", "mipsle"
+	mipsel.name, mipsel.is, mipsel.target, mipsel.label = "mipsel", "Debian's kernel, nft", "mipsle", "mipsel_24kc"
 	mipsel.qemu, mipsel.board, mipsel.memory = "qemu-system-mipsel", []string{"-M", "malta", "-cpu", "24Kf"}, 128
 	mipsel.debian, mipsel.image, mipsel.nft = "mipsel", "linux-image-4kc-malta", true
 
 	arm64 := virt
-	arm64.name, arm64.is, arm64.target = "arm64", "Debian's kernel, nft", "arm64"
+	arm64.name, arm64.is, arm64.target, arm64.label = "arm64", "Debian's kernel, nft", "arm64", "aarch64_cortex-a53"
 	arm64.qemu, arm64.board = "qemu-system-aarch64", []string{"-M", "virt,gic-version=3", "-cpu", "cortex-a53"}
 	arm64.debian, arm64.image, arm64.nft = "arm64", "linux-image-arm64", true
 
 	armv7 := virt
-	armv7.name, armv7.is, armv7.target = "armv7", "Debian's kernel, nft", "arm7"
+	armv7.name, armv7.is, armv7.target, armv7.label = "armv7", "Debian's kernel, nft", "arm7", "arm_cortex-a15_neon-vfpv4"
 	armv7.qemu, armv7.board = "qemu-system-arm", []string{"-M", "virt,highmem=off", "-cpu", "cortex-a15"}
 	armv7.debian, armv7.image, armv7.nft = "armhf", "linux-image-armmp", true
 

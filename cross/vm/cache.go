@@ -15,7 +15,7 @@ import (
 var fragments embed.FS
 
 // recipe is raised when a change of this program makes older caches unusable.
-const recipe = 2
+const recipe = 3
 
 // cacheDir is where kernels and programs are kept: "make clean" leaves it alone.
 func cacheDir() string {

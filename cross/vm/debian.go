@@ -92,7 +92,7 @@ func (a apt) run(ctx context.Context, argv ...string) (string, error) {
 	return runIn(ctx, filepath.Join(a.dir, "down"), a.log, append(append([]string{argv[0]}, a.opt...), argv[1:]...)...)
 }
 
-// runIn runs a program in a folder, for ten minutes at most unless the context
+// runIn runs a program in a folder, for forty minutes at most unless the context
 // says less.
 func runIn(ctx context.Context, dir string, log io.Writer, argv ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 40*time.Minute)
@@ -226,7 +226,7 @@ func routerModules(release string) ([]string, error) {
 
 // ofRouter matches the modules of a router by path and name.
 var ofRouter = regexp.MustCompile(`/netfilter/(nf|nft)_[^/]*\.ko|` +
-	`/(virtio_(net|blk|pci|console|mmio)|ata_piix|sd_mod|wireguard|bridge|veth|tun|jffs2|block2mtd|mtdblock|ext4|ipv6|crc32c_generic)\.ko`)
+	`/(virtio_(net|blk|pci|console|mmio)|ata_piix|sd_mod|wireguard|bridge|veth|tun|jffs2|block2mtd|mtdblock|ext4|overlay|ipv6|crc32c_generic)\.ko`)
 
 func onlyMatch(pattern string) (string, error) {
 	found, err := filepath.Glob(pattern)

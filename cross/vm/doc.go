@@ -11,10 +11,11 @@
 // person at the router's console could see.
 //
 // arch.go says what is emulated; debian.go and build.go fill the cache with
-// kernels and programs; image.go packs a root file system of busybox, guest/
-// (OpenWrt's start order, and the effects of its netifd and firewall),
-// openwrt/files and the agent; machine.go runs QEMU in the lab; scenario.go and
-// rows.go say what must hold; exec.go is the runner.
+// kernels and programs; image.go packs a root file system of busybox and guest/
+// (OpenWrt's start order, and the effects of its netifd, firewall and opkg), on
+// which the guest lays its flash and installs lanseal's package; machine.go runs
+// QEMU in the lab; scenario.go and rows.go say what must hold; exec.go is the
+// runner.
 //
 // The emulation is in software: what is asserted is behaviour, never speed.
 package main

@@ -34,22 +34,32 @@ const (
 	modeLink = 0o120777
 )
 
+// packageFile is where opkg finds lanseal's package in the guest.
+const packageFile = "feed/lanseal.ipk"
+
 // image is a root file system by path, without leading slashes.
 type image map[string]entry
 
-// newImage is what the architecture's guest boots from.
-func newImage(root string, a arch, agent []byte) (image, error) {
+// newImage is what the architecture's guest boots from: a router without lanseal,
+// whose package lies in its memory as if opkg had fetched it.
+func newImage(root string, a arch, ipk []byte) (image, error) {
 	im := image{}
-	for _, d := range []string{"dev", "proc", "sys", "tmp", "usr/bin", "usr/sbin", "overlay", "etc/rc.d", "etc/lanseal/tunnels", "etc/config"} {
+	for _, d := range []string{"dev", "mnt", "overlay", "proc", "sys", "tmp", "usr/bin", "usr/sbin", "etc/rc.d", "etc/config"} {
 		im.dir(d)
 	}
-	im.file("usr/sbin/lanseal", agent, true)
-	product := os.DirFS(filepath.Join(root, "openwrt", "files"))
+	if ipk != nil {
+		im.file(packageFile, ipk, false)
+	}
+	base, err := os.ReadFile(filepath.Join(root, "openwrt", "testdata", "root", "lib", "functions.sh"))
+	if err != nil {
+		return nil, err
+	}
+	im.file("lib/functions.sh", base, false)
 	scripts, err := fs.Sub(guest, "guest")
 	if err != nil {
 		return nil, err
 	}
-	for _, from := range []fs.FS{scripts, product, os.DirFS(a.parts().root()), os.DirFS(a.parts().modules())} {
+	for _, from := range []fs.FS{scripts, os.DirFS(a.parts().root()), os.DirFS(a.parts().modules())} {
 		if err := im.copy(from); err != nil {
 			return nil, err
 		}
@@ -68,7 +78,7 @@ func newImage(root string, a arch, agent []byte) (image, error) {
 
 // modulesAtBoot are what OpenWrt's kmodloader would load; nft's expressions are
 // loaded by the kernel when they are first used.
-const modulesAtBoot = `crc32c_generic virtio_pci virtio_console virtio_net virtio_blk ata_piix sd_mod mtdblock jffs2
+const modulesAtBoot = `crc32c_generic virtio_pci virtio_console virtio_net virtio_blk ata_piix sd_mod mtdblock jffs2 overlay
 bridge wireguard tun nf_tables nf_conntrack nf_flow_table nf_flow_table_inet nft_chain_nat
 `
 
@@ -134,7 +144,8 @@ func (im image) copyBelow(folder string, from fs.FS) error {
 
 var startStop = regexp.MustCompile(`(?m)^(START|STOP)=([0-9]+)$`)
 
-// enable makes the links by which the init scripts run at boot and shutdown.
+// enable makes the links by which the image's own init scripts run at boot and
+// shutdown; the package makes its own.
 func (im image) enable() error {
 	for p, e := range im {
 		name, ok := strings.CutPrefix(p, "etc/init.d/")
@@ -146,7 +157,7 @@ func (im image) enable() error {
 			im.link("etc/rc.d/"+letter+m[2]+name, "../init.d/"+name)
 		}
 	}
-	for _, needed := range []string{"S18lanseal-guard", "S19firewall", "S20network", "S21lanseal", "K10lanseal"} {
+	for _, needed := range []string{"S11sysctl", "S19firewall", "S20network", "K90umount"} {
 		if _, ok := im["etc/rc.d/"+needed]; !ok {
 			return fmt.Errorf("no init script makes /etc/rc.d/%s", needed)
 		}

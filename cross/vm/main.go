@@ -107,9 +107,9 @@ func runAll(ctx context.Context, root string, picked []arch, short bool, out io.
 	}
 	var err error
 	for _, a := range picked {
-		agent, berr := agentFor(ctx, root, a, io.Discard)
+		ipk, berr := packageFor(ctx, root, a, io.Discard)
 		if berr == nil {
-			berr = play(ctx, a, agent, root, short, out)
+			berr = play(ctx, a, ipk, root, short, out)
 		}
 		err = errors.Join(err, berr)
 		if ctx.Err() != nil {

@@ -12,8 +12,10 @@ import (
 	"github.com/lanseal/lanseal/agent/lab"
 )
 
-// rssBound is the agent's budget of resident memory (DESIGN.md §9).
-const rssBound = 20 << 10 // kB
+const (
+	rssBound   = 20 << 10 // kB of resident memory, of the idle agent
+	flashBound = 14 << 10 // kB of flash, of the installed package
+)
 
 // run is the life of one router: bought, set up, attacked, rebooted.
 func (s *scenario) run(ctx context.Context, short bool) error {
@@ -23,10 +25,13 @@ func (s *scenario) run(ctx context.Context, short bool) error {
 	if err := s.m.Wait(within(ctx, bootTime)); err != nil {
 		return err
 	}
+	if err := s.install(within(ctx, healTime)); err != nil {
+		return err
+	}
 	if err := s.open(within(ctx, healTime)); err != nil {
 		return err
 	}
-	if err := s.arm(within(ctx, healTime)); err != nil {
+	if err := s.arm(ctx); err != nil {
 		return err
 	}
 	for _, f := range s.faults() {
@@ -46,6 +51,9 @@ func (s *scenario) run(ctx context.Context, short bool) error {
 	if err := s.boots(ctx, short); err != nil {
 		return err
 	}
+	if err := s.during(ctx, "C1 the clock set two hours forward", s.step); err != nil {
+		return err
+	}
 	return s.crowd(ctx)
 }
 
@@ -53,6 +61,37 @@ func within(ctx context.Context, d time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	context.AfterFunc(ctx, cancel)
 	return ctx
+}
+
+const opkgInstall = "opkg install /" + packageFile
+
+// install is what a person does with the package, and what it takes of the flash.
+func (s *scenario) install(ctx context.Context) error {
+	start := time.Now()
+	before, err := s.flashUsed(ctx)
+	if err == nil {
+		_, err = s.m.Must(ctx, opkgInstall)
+	}
+	after := 0
+	if err == nil {
+		after, err = s.flashUsed(ctx)
+	}
+	took := after - before
+	if err == nil && (took <= 0 || took > flashBound) {
+		err = fmt.Errorf("it takes %d kB of flash: more than %d, or nothing", took, flashBound)
+	}
+	return s.add(row{"installed by opkg", -1, time.Since(start), fmt.Sprintf("%.1f MB of flash", float64(took)/1024), err})
+}
+
+// flashUsed is what the flash's file system has taken, in kB.
+func (s *scenario) flashUsed(ctx context.Context) (int, error) {
+	out, err := s.m.Must(ctx, "sync; df -k /overlay | awk 'END { print $(NF - 3) }'")
+	if err != nil {
+		return 0, err
+	}
+	var kb int
+	_, err = fmt.Sscan(out, &kb)
+	return kb, err
 }
 
 // open is the positive control: lanseal is installed and off, as a package
@@ -97,15 +136,16 @@ func (s *scenario) offloaded(ctx context.Context) (string, error) {
 // arm switches lanseal on while flows are established, offloaded where the
 // kernel can (T13): they end, and nothing leaks from then on.
 func (s *scenario) arm(ctx context.Context) error {
-	if err := s.configure(ctx, household{}); err != nil {
+	arming := within(ctx, bootTime+healTime)
+	if err := s.configure(arming, household{}); err != nil {
 		return err
 	}
 	start := time.Now()
 	lastOpen := s.watchLast()
 	// What "save and apply" runs.
-	_, err := s.m.Must(ctx, "/etc/init.d/lanseal reload")
+	_, err := s.m.Must(arming, "/etc/init.d/lanseal reload")
 	if err == nil {
-		err = s.protected(ctx)
+		err = s.protected(arming)
 	}
 	took := time.Since(start)
 	err = s.add(row{"armed while flows go on", -1, took, fmt.Sprintf("the last leak %.1f s after the order", lastOpen().Seconds()), err})
@@ -184,9 +224,7 @@ func (s *scenario) faults() []fault {
 		{"T6 service network restart (every ip rule)", false, s.order("/etc/init.d/network restart")},
 		{"T14 service lanseal restart", false, s.order("/etc/init.d/lanseal restart")},
 		{"T14 reload", true, s.order("/etc/init.d/lanseal reload")},
-		{"T14 upgrade: binary replaced, restart", false, s.order(
-			"cp /usr/sbin/lanseal /usr/sbin/lanseal.new && mv /usr/sbin/lanseal.new /usr/sbin/lanseal",
-			"/etc/init.d/lanseal-guard start", "/etc/init.d/lanseal restart")},
+		{"T14 package upgraded by opkg", false, s.order(opkgInstall)},
 	}
 }
 
@@ -218,8 +256,7 @@ func (s *scenario) boots(ctx context.Context, short bool) error {
 }
 
 func (s *scenario) withoutAgent(ctx context.Context) (string, error) {
-	// The flash keeps the order, the root file system does not.
-	if err := s.m.Write(ctx, "/etc/config/sabotage", "", 0o600); err != nil {
+	if _, err := s.m.Must(ctx, "chmod 0 /usr/sbin/lanseal"); err != nil {
 		return "", err
 	}
 	if err := s.leave(ctx, "reboot"); err != nil {
@@ -236,7 +273,7 @@ func (s *scenario) withoutAgent(ctx context.Context) (string, error) {
 	if out, exit, err := s.m.Order(ctx, "lanseal status"); err != nil || exit == 0 {
 		return "", errors.Join(err, fmt.Errorf("the agent runs all the same: %s", out))
 	}
-	if _, err := s.m.Must(ctx, "rm /etc/config/sabotage; sync; chmod 755 /usr/sbin/lanseal"); err != nil {
+	if _, err := s.m.Must(ctx, "chmod 755 /usr/sbin/lanseal; sync"); err != nil {
 		return "", err
 	}
 	return "then healed", s.protected(ctx)
@@ -281,6 +318,38 @@ func (s *scenario) behind(ctx context.Context) (string, error) {
 		err = fmt.Errorf("the clock was not behind, so this shows nothing:\n%s", out)
 	}
 	return note, errors.Join(err, s.lab.VPN1.WaitHandshake(ctx, began))
+}
+
+// step sets the clock, as an NTP client does that has found its server late: the
+// kernel cancels the agent's timer, and the handshakes are made anew.
+func (s *scenario) step(ctx context.Context) (string, error) {
+	before, err := s.steps(ctx)
+	if err != nil {
+		return "", err
+	}
+	began := time.Now()
+	if _, err := s.m.Must(ctx, `date -s "@$(($(date +%s) + 7200))"`); err != nil {
+		return "", err
+	}
+	for {
+		after, err := s.steps(ctx)
+		if err == nil && after > before {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return "", errors.Join(err, errors.New("the agent did not notice it"))
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+	err = s.lab.VPN1.WaitHandshake(ctx, began)
+	return "noticed, and a new handshake", errors.Join(err, s.protected(ctx))
+}
+
+// steps counts what the agent has noticed of them.
+func (s *scenario) steps(ctx context.Context) (int, error) {
+	out, err := s.m.Must(ctx, "lanseal events")
+	return strings.Count(out, "the clock was set"), err
 }
 
 // leave gives an order that ends in a boot.

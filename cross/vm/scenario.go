@@ -64,13 +64,13 @@ const playTime = 20 * time.Minute
 
 // play boots the architecture's guest and runs the rows; short leaves out what
 // takes longest.
-func play(ctx context.Context, a arch, agent []byte, root string, short bool, out io.Writer) error {
+func play(ctx context.Context, a arch, ipk []byte, root string, short bool, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, playTime)
 	defer cancel()
 	if !a.cached() {
 		return fmt.Errorf("%s: no kernel in %s: run make vm-kernels", a.name, cacheDir())
 	}
-	im, err := newImage(root, a, agent)
+	im, err := newImage(root, a, ipk)
 	if err != nil {
 		return err
 	}
@@ -258,10 +258,20 @@ func (s *scenario) rssOf(ctx context.Context, service string) (int, error) {
 	return kb, err
 }
 
-// agentFor is the built agent of an architecture's target.
-func agentFor(ctx context.Context, root string, a arch, log io.Writer) ([]byte, error) {
-	if _, err := runIn(ctx, root, log, "go", "run", "./cross", "build", "-only", a.target); err != nil {
+// packageFor is lanseal's package for an architecture, built.
+func packageFor(ctx context.Context, root string, a arch, log io.Writer) ([]byte, error) {
+	// A folder of its own: others may build the same target meanwhile.
+	dist, err := os.MkdirTemp("", "lanseal-vm-")
+	if err != nil {
 		return nil, err
 	}
-	return os.ReadFile(filepath.Join(root, "dist", "bin", a.target, "lanseal"))
+	defer os.RemoveAll(dist)
+	if _, err := runIn(ctx, root, log, "go", "run", "./cross", "ipk", "-only", a.target, "-dist", dist); err != nil {
+		return nil, err
+	}
+	file, err := onlyMatch(filepath.Join(dist, "lanseal_*_"+a.label+".ipk"))
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(file)
 }

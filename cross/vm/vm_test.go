@@ -27,7 +27,7 @@ func (w testWriter) Write(b []byte) (int, error) {
 // through every restart that OpenWrt knows, to shutdown and the next boot; and
 // without lanseal the same wire shows the leak.
 func TestT12RouterWithItsOwnKernel(t *testing.T) {
-	picked, err := pickArches("x86_64")
+	picked, err := pickArches("x86_64,mips")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,11 +50,11 @@ func TestT12RouterWithItsOwnKernel(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 			defer cancel()
-			agent, err := agentFor(ctx, root, a, testWriter{t})
+			ipk, err := packageFor(ctx, root, a, testWriter{t})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := play(ctx, a, agent, root, true, testWriter{t}); err != nil {
+			if err := play(ctx, a, ipk, root, true, testWriter{t}); err != nil {
 				t.Error(err)
 			}
 		})
