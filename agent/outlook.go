@@ -37,7 +37,7 @@ func (a *agent) vantage() vantage {
 	found := vantage{}
 	for i, x := range a.st.Exits {
 		e := a.st.Policy.Exits[i]
-		if x.Phase != state.Up {
+		if a.st.Shown(x).Phase != state.Up { // nobody gets out while all are cut off
 			continue
 		}
 		for _, f := range fw.Exits {

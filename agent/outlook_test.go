@@ -122,6 +122,11 @@ func TestVantage(t *testing.T) {
 	if v := a.vantage(); v.exit != "b" {
 		t.Errorf("without a default the first that is up is b, not %+v", v)
 	}
+	a.st.Cut = state.Cut{Since: time.Now(), Sealed: true}
+	if v := a.vantage(); v.exit != "" {
+		t.Errorf("nothing gets out, and %+v is in use", v)
+	}
+	a.st.Cut = state.Cut{}
 	a.planned = false
 	if v := a.vantage(); v.exit != "" {
 		t.Errorf("a plan that is not in force says that %+v is in use", v)

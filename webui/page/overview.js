@@ -58,7 +58,7 @@ export function overview(main, model, api) {
     put(why, sentence(model));
     if (!s) return;
     counting = [[since, () => say(t.since, { time: clock(s.since), ago: lasting(s.since) })]];
-    put(reason, state === 'gone' ? '' : s.reason);
+    put(reason, state === 'gone' ? '' : s.reason.replace(/, handshake \S+ ago$/, '')); // its age counts below
     act(state === 'gone' ? '' : s.exits.length === 0 ? 'first' : state === 'open' && !fallback ? 'on' : '');
     fill(warn,
       !s.killswitch && state !== 'open' && h('p', { class: 'warn' }, t.killswitchOff),
@@ -128,7 +128,8 @@ const lasting = (since) => span(Date.now() - new Date(since));
 function seenAs(e) {
   if (!e.in_use) return t.none;
   if (!e.seen_as) return t.seenSoon;
-  return e.seen_as.addresses.join(', ') || say(t.seenNot, { why: e.seen_as.why });
+  const a = e.seen_as.addresses;
+  return a.length > 0 ? a.map((x) => h('span', { class: 'line' }, x + ' ')) : say(t.seenNot, { why: e.seen_as.why });
 }
 
 function card(title, content, note) {

@@ -22,7 +22,7 @@ export const T = {
   exitState: { up: 'Up', connecting: 'Connecting', down: 'Down', disabled: 'Off' },
 
   overview: {
-    title: 'Overview', since: 'Since {time}, {ago}', exit: 'Exit', server: 'Server', connected: 'Connected for', seen: 'Seen by the world as', seenNot: 'not known: {why}', seenSoon: 'asking…', running: 'lanseal has run for', latency: 'Latency', handshake: 'Last handshake', resolvers: 'Resolver',
+    title: 'Overview', since: 'Since {time}, {ago}', exit: 'Exit', server: 'Server', connected: 'Connected for', seen: 'The world sees', seenNot: 'not known: {why}', seenSoon: 'asking…', running: 'lanseal has run for', latency: 'Latency', handshake: 'Last handshake', resolvers: 'Resolver',
     ipv6: 'IPv6', carried: 'carried', refused: 'refused', none: 'none', traffic: 'Traffic', down: 'Down', up: 'Up', live: 'the last two minutes',
     today: 'Today', todayNone: 'Nothing is known of today yet.', dropouts: '{n} dropouts today, {time} altogether', dropout1: '1 dropout today, {time}', noDropouts: 'No dropouts today',
     blocked: 'Blocked leaks', blockedText: 'packets that had no way through a tunnel were refused', locks: 'Locks', routing: 'Routing lock', firewall: 'Firewall lock',
@@ -69,7 +69,7 @@ export const T = {
     enabled: 'Protection on', enabledOff: 'Switch protection off?', enabledOffText: 'Every device will use the internet with your real address.', enabledOffYes: 'Switch off',
     killswitch: 'Kill switch', killswitchHint: 'A device reaches the internet through a tunnel, or not at all.', killswitchOff: 'Switch the kill switch off?',
     killswitchOffText: 'When no tunnel works, and whenever the router starts, devices will use your real address.', killswitchOffYes: 'Switch off',
-    ipv6: 'IPv6', ipv6Opt: { auto: 'Through the tunnel where it carries it', block: 'Always refused' },
+    ipv6: 'IPv6', ipv6Opt: { auto: 'Through the tunnel, or refused', block: 'Always refused' },
     router_traffic: 'The router’s own traffic', router_trafficOpt: { tunnel: 'Through the tunnel', wan: 'Direct' },
     dns: 'Who answers', dnsOpt: { tunnel: 'The tunnel’s resolver', custom: 'My own, through the tunnel', off: 'Leave DNS alone' },
     resolver: 'My resolvers', block_dot: 'Refuse encrypted DNS on port 853', block_doh: 'Refuse well-known DNS-over-HTTPS servers',

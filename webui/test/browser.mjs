@@ -25,7 +25,7 @@ const go = async (p, name) => {
   await p.waitForSelector(`nav a[href="#/${name}"][aria-current=page]`);
 };
 const state = (word, timeout = 40000) => until(page, (w) => document.querySelector('header .badge')?.textContent === w, word, { timeout });
-const said = (text) => until(page, (t) => document.getElementById('toast')?.textContent.includes(t), text);
+const said = (text, p = page) => until(p, (t) => document.getElementById('toast')?.textContent.includes(t), text);
 
 // First visit: there is no password, and the page says what to do.
 for (let i = 0; ; i++) {
@@ -136,6 +136,26 @@ await wide.page.keyboard.press('Tab');
 await wide.page.keyboard.press('Enter');
 check(await wide.page.evaluate(() => document.activeElement.id === 'main'), 'the skip link does not lead to the content');
 
+// Tunnels: dropped, tested, ordered by drag and by buttons. The exit in use
+// follows the order, and the world sees the other server.
+await go(wide.page, 'tunnels');
+await wide.page.waitForSelector('li.tunnel[data-name=se]');
+await wide.page.evaluate(() => {
+  const files = new DataTransfer();
+  files.items.add(new File(['[Interface]\nPrivateKey = x\n'], 'us.conf', { type: 'text/plain' }));
+  document.querySelector('.drop').dispatchEvent(new DragEvent('drop', { dataTransfer: files, bubbles: true, cancelable: true }));
+});
+await wide.page.waitForSelector('.error:has-text("PrivateKey")');
+await wide.page.click('li.tunnel[data-name=se] button:has-text("Test")');
+await said('se answers in', wide.page);
+await wide.page.dragAndDrop('li.tunnel[data-name=se] strong', 'li.tunnel[data-name=tunnel] strong');
+await until(wide.page, () => document.querySelector('li.tunnel').dataset.name === 'tunnel');
+await go(page, 'overview');
+await page.waitForSelector(`#seen:has-text("${VPN2}")`);
+await wide.page.click('li.tunnel[data-name=se] button[aria-label="Move se up"]');
+await until(wide.page, () => document.querySelector('li.tunnel').dataset.name === 'se');
+await page.waitForSelector(`#seen:has-text("${VPN1}")`);
+
 // Two people: the slower one is told, and loses nothing.
 await go(wide.page, 'settings');
 await wide.page.waitForSelector('text=Who answers');
@@ -168,6 +188,7 @@ await note(`Blocked was shown ${late} ms after the agent knew it`);
 check(late < 2000, `Blocked was shown ${late} ms after the agent knew it`);
 check(await page.evaluate(() => window.stayed), 'the page was loaded again');
 await until(page, () => Number(document.querySelector('.timeline').dataset.dropouts) > 0);
+check((await page.textContent('#seen')).trim() === 'none', 'an address is shown that nobody has while all are blocked');
 await page.waitForTimeout(3000);
 await judge(page, 'blocked-phone-light');
 await ask('recover');
@@ -186,6 +207,18 @@ await page.waitForSelector('input[type=password]', { timeout: 40000 }); // sessi
 await page.fill('input[type=password]', PASSWORD);
 await page.keyboard.press('Enter');
 await state('Protected', 60000);
+
+// What is deleted is asked about first; the TV, which had no other exit, is blocked.
+await go(page, 'tunnels');
+const last = 'li.tunnel[data-name=tunnel]';
+await page.click(`${last} button:has-text("Delete")`);
+await page.click('dialog button:has-text("Cancel")');
+check(await page.isVisible(last), 'what was not confirmed was deleted');
+await page.click(`${last} button:has-text("Delete")`);
+await page.click('dialog button.danger');
+await said('Tunnel tunnel was deleted');
+const left = await ask('config');
+check(!left.includes("config tunnel 'tunnel'") && left.includes("list via 'block'"), `after deleting the tunnel: ${left}`);
 
 // Sign out: the cookie is worth nothing any more.
 const cookies = await b.context.cookies();

@@ -11,6 +11,6 @@ export default [
   },
   {
     files: ['**/test/*.mjs', '**/test/*.js'],
-    languageOptions: { ecmaVersion: 2024, sourceType: 'module', globals: names('process console setTimeout document window innerWidth location MutationObserver URL') },
+    languageOptions: { ecmaVersion: 2024, sourceType: 'module', globals: names('process console setTimeout document window innerWidth location MutationObserver URL DataTransfer DragEvent File') },
   },
 ];
