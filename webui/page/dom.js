@@ -6,7 +6,7 @@ export function h(tag, props, ...children) {
   for (const [name, value] of Object.entries(props || {})) {
     if (value === undefined || value === null || value === false) continue;
     if (name.startsWith('on')) e.addEventListener(name.slice(2), value);
-    else if (name === 'value' || name === 'checked' || name === 'disabled' || name === 'hidden') e[name] = value;
+    else if (['value', 'checked', 'disabled', 'hidden', 'draggable'].includes(name)) e[name] = value; // draggable="" would mean no
     else e.setAttribute(name, value === true ? '' : value);
   }
   add(e, children);
