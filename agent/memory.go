@@ -28,13 +28,14 @@ func frugal() {
 	slacken()
 }
 
-// slacken lets the kernel put off the ends of the process's sleeps by a
-// millisecond. Go's runtime looks after itself from a thread of its own that
-// sleeps for 20 µs at a time while anything runs (runtime.sysmon): most of an
-// idle agent's wake-ups are its. Threads hand their slack on to those they
-// begin (proc(5), timerslack_ns). Where it cannot be set nothing is lost.
+// slacken lets the kernel put off the ends of the process's sleeps by 4 ms; no
+// time that matters to the agent is as short. Go's runtime looks after itself
+// from a thread of its own that sleeps for 20 µs at a time while anything runs
+// (runtime.sysmon): most of an idle agent's wake-ups are its. Threads hand
+// their slack on to those they begin (proc(5), timerslack_ns). Where it cannot
+// be set nothing is lost.
 func slacken() {
-	const slack = "1000000" // ns
+	const slack = "4000000" // ns
 	threads, _ := os.ReadDir("/proc/self/task")
 	for _, t := range threads {
 		_ = os.WriteFile("/proc/"+t.Name()+"/timerslack_ns", []byte(slack), 0)

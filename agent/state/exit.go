@@ -41,7 +41,7 @@ const (
 	RenewWait = 2 * time.Second
 	// LookInterval is how often a driver is asked for the handshake's age and
 	// the bytes received.
-	LookInterval = 10 * time.Second
+	LookInterval = 20 * time.Second
 )
 
 // reported takes in a driver's report: what grew, what fell silent.

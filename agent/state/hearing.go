@@ -11,7 +11,7 @@ const (
 	// something is awaited, and how often an exit in doubt is asked; IdlePace
 	// is the rest of the time.
 	FastPace = 100 * time.Millisecond
-	IdlePace = 2500 * time.Millisecond
+	IdlePace = 5 * time.Second
 	// PatientPace is for an outage that lasts.
 	PatientPace = 250 * time.Millisecond
 	// SilenceLimit is how long a tunnel may send without receiving before it
@@ -31,6 +31,8 @@ const (
 	shortestAnswer = 150 * time.Millisecond // that is waited for
 	longestAnswer  = 3 * time.Second
 	unknownAnswer  = time.Second // while no round trip has been measured
+	// Answer is what the answers to a probe may have, in bytes: a packet.
+	Answer = 1500
 	// Murmur is what may be sent without an answer and means nothing: a
 	// keepalive. BusyRate is the traffic that is worth a faster pace, which
 	// probes alone are not. In bytes, and bytes per second.
@@ -95,6 +97,7 @@ func (x *Exit) sampled(t Traffic, now time.Time) {
 		x.Busy = now
 	}
 	switch {
+	case received > 0 && received <= Answer && x.LastRx.After(before): // a probe's answer, which has been heard
 	case received > 0:
 		x.heard(now)
 	case sent > 0:
