@@ -220,12 +220,14 @@ type household struct {
 	bootstrap string // resolver for that name
 }
 
+func deviceMAC(i int) string { return fmt.Sprintf("02:00:00:01:%02x:%02x", i>>8, i&0xff) }
+
 // configure writes the configuration of the usual case and a household's.
 func (s *scenario) configure(ctx context.Context, h household) error {
 	var more strings.Builder
 	for i := range h.devices {
 		way := []string{"se", "no", "block"}[i%3]
-		fmt.Fprintf(&more, "config device 'd%d'\n\tlist mac '02:00:00:01:%02x:%02x'\n\tlist via '%s'\n", i, i>>8, i&0xff, way)
+		fmt.Fprintf(&more, "config device 'd%d'\n\tlist mac '%s'\n\tlist via '%s'\n", i, deviceMAC(i), way)
 		if i < 150 {
 			fmt.Fprintf(&more, "\tlist ip '192.168.1.%d'\n", 100+i)
 		}
