@@ -71,7 +71,11 @@ var floors = []struct{ pkg, never, because string }{
 	{"agent/tunnel", module + "webui", "a driver answers to the agent alone"},
 
 	{"agent/openwrt", module + "webui", "the guest of OpenWrt answers to the agent alone"},
-	{"agent/openwrt", module + "agent/...", "it is told what is wanted by its own types"},
+	{"agent/openwrt", module + "agent/config", "it is told what is wanted by its own types"},
+	{"agent/openwrt", module + "agent/kernel", "it is told what is wanted by its own types"},
+	{"agent/openwrt", module + "agent/state", "it is told what is wanted by its own types"},
+	{"agent/openwrt", module + "agent/store", "it is told what is wanted by its own types"},
+	{"agent/openwrt", module + "agent/tunnel", "it is told what is wanted by its own types"},
 	{"agent/openwrt", "third party", "it speaks ubus and uci by their own programs"},
 	{"agent/store", module + "agent/kernel", "memory is not truth"},
 	{"agent/store", module + "agent/...", "what is remembered does not depend on who remembers it"},
