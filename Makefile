@@ -83,7 +83,7 @@ test: ## runs every test and check, in under 15 minutes
 		vm=./cross/vm; go run ./cross/vm cached -arch x86_64,mips 2>/dev/null || vm=; \
 		[ -n "$$vm" ] || echo '== no virtual machines: "make vm-kernels" makes what they boot, once'; \
 		echo "== tests in the lab: some minutes"; \
-		go test -count=1 -p 1 -timeout 14m $(LAB) $$vm || status=1; \
+		go test -count=1 -p 1 -timeout 30m $(LAB) $$vm || status=1; \
 		exit $$status
 
 test-unit: ## runs the tests that need neither root nor a lab
@@ -95,7 +95,7 @@ test-lab: ## runs the tests in the lab alone; RUN=TestT9 picks some
 	@.ci/root.sh "make test-lab" "network namespaces"
 	@.ci/need.sh "make test-lab" $(NEED_TEST)
 	@$(MAKE) --no-print-directory build
-	@go test -count=1 -p 1 -timeout 12m $(if $(RUN),-run '$(RUN)') $(LAB)
+	@go test -count=1 -p 1 -timeout 30m $(if $(RUN),-run '$(RUN)') $(LAB)
 
 test-web: export LANSEAL_LAB := require
 test-web: ## runs the tests of the web UI alone: a browser, axe, Prometheus; PICTURES=DIR keeps what it saw

@@ -3,10 +3,12 @@ package webui
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -259,6 +261,36 @@ func TestSlowRequests(t *testing.T) {
 		t.Errorf("%d of %d slow connections were closed", closed, len(held))
 	}
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	h.want(h.do("GET", "/healthz", ""), 200)
+}
+
+// Bodies that never come are given up, whether their route asks for a session
+// or not.
+func TestSlowBodies(t *testing.T) {
+	t.Parallel() // it waits for half a minute
+	h := open(t).signIn()
+	var held []net.Conn
+	for i := range 20 {
+		c, err := net.Dial("tcp", h.at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		held = append(held, c)
+		head := "POST /api/v1/login HTTP/1.1\r\n"
+		if i%2 == 1 {
+			head = "PUT /api/v1/settings HTTP/1.1\r\nCookie: " + h.cookie + "\r\n"
+		}
+		_, _ = io.WriteString(c, head+"Host: "+h.at+"\r\nOrigin: http://"+h.at+"\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
+	}
+	h.want(h.do("GET", "/healthz", ""), 200)
+	for _, c := range held {
+		_ = c.SetReadDeadline(time.Now().Add(requestLimit + 10*time.Second))
+		answer, err := io.ReadAll(c)
+		if errors.Is(err, os.ErrDeadlineExceeded) || strings.HasPrefix(string(answer), "HTTP/1.1 2") {
+			t.Errorf("a body that never came: %v %q", err, answer)
+		}
+	}
 	h.want(h.do("GET", "/healthz", ""), 200)
 }
 

@@ -48,7 +48,7 @@ func TestT12RouterWithItsOwnKernel(t *testing.T) {
 			if err != nil {
 				t.Skipf("%v; LANSEAL_LAB=require makes this a failure", err)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 15*time.Minute)
 			defer cancel()
 			ipk, err := packageFor(ctx, root, a, testWriter{t})
 			if err != nil {

@@ -4,11 +4,12 @@ import { moment, clock, span } from './units.js';
 import { dropouts } from './timeline.js';
 
 const t = T.history;
-const page = 60;
+const page = 40;
 
 export function history(main, model, api) {
   let limit = page;
   let waiting = 0;
+  let second = 0;
   const search = h('input', { type: 'search', placeholder: t.search, 'aria-label': t.search, oninput: later });
   const kind = select([['', t.all], ...Object.entries(t.kinds)], '', { 'aria-label': t.kind, onchange: later });
   const gaps = h('ul', { class: 'plain' });
@@ -49,7 +50,15 @@ export function history(main, model, api) {
     looking = true;
     await api.older();
     looking = false;
-    if (!left) { list(); breaks(); }
+    if (!left) show();
+  }
+
+  // show makes the two lists in tasks of their own, so that a slow telephone
+  // scrolls in between.
+  function show() {
+    list();
+    clearTimeout(second);
+    second = setTimeout(breaks, 0);
   }
 
   function breaks() {
@@ -59,7 +68,6 @@ export function history(main, model, api) {
       say(t.dropout, { from: clock(d.from), to: d.to >= now ? t.going : clock(d.to), time: span(d.to - d.from) }))));
   }
 
-  list();
-  breaks();
-  return { update: (what) => { if (what === 'event') { list(); breaks(); } }, leave: () => { left = true; clearTimeout(waiting); } };
+  show();
+  return { update: (what) => { if (what === 'event') show(); }, leave: () => { left = true; clearTimeout(waiting); clearTimeout(second); } };
 }

@@ -49,7 +49,7 @@ export const T = {
     answered: '{name} answers in {ms} ms.', silent: '{name} does not answer: {why}.', remove: 'Delete', removeAsk: 'Delete tunnel {name}?',
     removeText: 'The provider’s file is deleted from the router. A device that has no other exit is blocked.', removeYes: 'Delete', removed: 'Tunnel {name} was deleted.',
     handshake: 'Handshake', latency: 'Latency', availability24h: 'Up, 24 hours', availability30d: 'Up, 30 days', server: 'Server', never: 'never', order: 'Tunnels are used in this order; the first that is up carries your devices.',
-    unused: 'Not in the default order', use: 'Use by default', moved: 'The order is changed.', toggled: '{name} is switched {to}.', on: 'on', off: 'off', rx: 'Received', tx: 'Sent',
+    unused: 'Not in the default order', use: 'Use by default', moved: 'The order is changed.', toggled: '{name} is switched {to}.', on: 'on', off: 'off', carried: 'Traffic',
   },
 
   leaktest: {

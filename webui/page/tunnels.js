@@ -76,11 +76,11 @@ export function tunnels(main, model, api) {
       },
       ondragend: () => { dragged = null; } },
     h('div', { class: 'who' }, h('strong', null, name, x.label !== x.name && h('span', { class: 'hint' }, ' ' + x.name)),
-      h('span', { class: 'badge', 'data-state': x.state }, T.exitState[x.state]), h('span', { class: 'hint' }, i < 0 ? t.unused : x.reason)),
+      h('span', { class: 'badge', 'data-state': x.state }, T.exitState[x.state]), h('span', { class: 'hint' }, i < 0 ? t.unused : x.state === 'up' ? '' : x.reason)),
     on,
     h('dl', { class: 'facts small' }, fact(t.server, x.endpoint || '–'), fact(t.handshake, x.handshake ? ago(x.handshake) : t.never),
       fact(t.latency, x.rtt_ms ? x.rtt_ms.toFixed(0) + ' ' + T.units.ms : '–'), fact(t.availability24h, share(x.availability_24h)), fact(t.availability30d, share(x.availability_30d)),
-      fact(t.rx, bytes(x.rx_bytes)), fact(t.tx, bytes(x.tx_bytes))),
+      fact(t.carried, '↓ ' + bytes(x.rx_bytes) + '  ↑ ' + bytes(x.tx_bytes))),
     x.warnings.map((w) => h('p', { class: 'warn' }, w)),
     h('div', { class: 'row' },
       i >= 0 && used.length > 1 && [
