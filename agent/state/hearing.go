@@ -8,10 +8,11 @@ import (
 // How the far side of an exit is listened for.
 const (
 	// FastPace is how often devices' counters are read while traffic flows or
-	// something is awaited, and how often an exit in doubt is asked; IdlePace
-	// is the rest of the time.
-	FastPace = 100 * time.Millisecond
-	IdlePace = 5 * time.Second
+	// something is awaited, and how often an exit in doubt is asked; LivelyPace
+	// is for what may go on soon, and IdlePace is the rest of the time.
+	FastPace   = 100 * time.Millisecond
+	LivelyPace = time.Second
+	IdlePace   = 5 * time.Second
 	// PatientPace is for an outage that lasts.
 	PatientPace = 250 * time.Millisecond
 	// SilenceLimit is how long a tunnel may send without receiving before it
@@ -39,6 +40,9 @@ const (
 	Murmur   = 100
 	BusyRate = 256
 	busySpan = 2 * time.Second
+	// livelySpan is for how long after traffic, or after it came up, an exit is
+	// looked at oftener than an idle one.
+	livelySpan = 30 * time.Second
 	// FirstPatience is how long silence may last where nobody answers probes,
 	// before a new handshake is the last proof of life. When that finds the
 	// server alive, it doubles up to LastPatience: a WireGuard server that has
@@ -248,7 +252,7 @@ func (s *State) othersInDoubt(x *Exit, now time.Time) bool {
 
 // Pace is when the next tick is wanted.
 func (s State) Pace(now time.Time) time.Duration {
-	up, waiting := false, false
+	up, waiting, lively := false, false, false
 	for i := range s.Exits {
 		x := &s.Exits[i]
 		switch x.Phase {
@@ -257,6 +261,7 @@ func (s State) Pace(now time.Time) time.Duration {
 			if !x.Doubt.IsZero() || x.awaited() || !x.Busy.IsZero() && now.Sub(x.Busy) < busySpan {
 				return FastPace
 			}
+			lively = lively || now.Sub(x.Since) < livelySpan || !x.Busy.IsZero() && now.Sub(x.Busy) < livelySpan
 		case Starting, Down:
 			waiting = true
 			if x.Phase == Starting && now.Sub(x.Since) < StartLimit {
@@ -265,6 +270,8 @@ func (s State) Pace(now time.Time) time.Duration {
 		}
 	}
 	switch {
+	case lively && !s.Unlinked && s.Cut.Since.IsZero():
+		return LivelyPace
 	case s.Unlinked, up && s.Cut.Since.IsZero(), !up && !waiting:
 		return IdlePace
 	case s.Cut.Since.IsZero() && now.Sub(s.Since) < PatientAfter, !s.Cut.Since.IsZero() && now.Sub(s.Cut.Since) < PatientAfter:
