@@ -160,11 +160,10 @@ func (a *agent) noticed(e kernel.Event) {
 	if e.Kind == kernel.EventLink || e.Kind == kernel.EventAddr {
 		a.lookAround()
 	}
-	behind := e.Kind == kernel.EventLost || e.Kind == kernel.EventLink && a.underNet(e.Device)
-	if behind {
-		a.k.Doubt()
+	if e.Kind == kernel.EventLink || e.Kind == kernel.EventLost {
+		a.k.Doubt() // a device that goes, or gets another name, may have taken a chain of the third net along
 	}
-	if behind || e.Kind == kernel.EventFirewall {
+	if e.Kind == kernel.EventFirewall || e.Kind == kernel.EventLost || e.Kind == kernel.EventLink && a.underNet(e.Device) {
 		a.checkFirewall = true
 	}
 	who := e.What

@@ -112,7 +112,7 @@ func (a *agent) observe() {
 		}
 		a.store.Look(x.Name, a.st.Shown(x).Phase == state.Up, x.RTT, x.Status.Handshake, now)
 		if x.Status.Exists {
-			a.store.Count(x.Name, store.Counter{Rx: x.Status.Rx, Tx: x.Status.Tx})
+			a.store.Count(x.Name, store.Counter{Rx: x.Traffic.Rx, Tx: x.Traffic.Tx})
 		}
 	}
 	a.keepTime()

@@ -80,7 +80,7 @@ func describeExit(x state.Exit, e rules.Exit, fw *rules.Firewall) exitDoc {
 		Name: x.Name, State: string(x.Phase), Reason: x.Reason, Type: x.Type, Device: x.Device,
 		Endpoint: x.Status.Endpoint, RTT: float64(x.RTT.Microseconds()) / 1000,
 		Loss: x.Loss, Fresh: x.Fresh,
-		Rx: x.Status.Rx, Tx: x.Status.Tx, IPv6: e.Carries(6), Resolvers: []string{},
+		Rx: x.Traffic.Rx, Tx: x.Traffic.Tx, IPv6: e.Carries(6), Resolvers: []string{},
 	}
 	if x.Phase != state.Disabled {
 		t := sinceNow(x.Since, time.Now())
