@@ -124,7 +124,7 @@ func (a *agent) newTask(ctx context.Context, e rules.Exit, t config.Tunnel) *exi
 	task := &exitTask{
 		exit: e, section: t, driver: newDriver(e, t, a.names),
 		targets: e.Resolvers, orders: newOrders(), probes: make(chan state.Effect, 1),
-		looks: make(chan struct{}, 1), stop: cancel, done: make(chan struct{}),
+		looks: make(chan struct{}, 1), asks: make(chan struct{}, 1), stop: cancel, done: make(chan struct{}),
 	}
 	if len(task.targets) == 0 {
 		task.targets = rules.PublicResolvers()

@@ -26,14 +26,13 @@ type exitTask struct {
 	orders  orders
 	probes  chan state.Effect
 	looks   chan struct{}
+	asks    chan struct{}            // for the server's name
 	liked   atomic.Pointer[question] // the one answered last
 	start   func()                   // begins the work, once
 	begun   bool                     // the loop's
 	stop    context.CancelFunc
 	done    chan struct{}
 	shook   steady
-
-	falsehood string // see believed; the task's own
 }
 
 // ensureLimit bounds one attempt to bring a device up.
@@ -85,10 +84,7 @@ func (t *exitTask) order(f state.Effect) {
 		default:
 		}
 	case state.Look:
-		select {
-		case t.looks <- struct{}{}:
-		default:
-		}
+		poke(t.looks)
 	default:
 		t.orders.put(f.Kind)
 	}
@@ -105,9 +101,10 @@ func (t *exitTask) end() {
 // run works until its context ends and leaves the device as it is.
 func (t *exitTask) run(ctx context.Context, report func(state.Event)) {
 	defer close(t.done)
-	var probing sync.WaitGroup
-	defer probing.Wait()
-	probing.Go(func() { t.probing(ctx, report) })
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	beside.Go(func() { t.probing(ctx, report) })
+	beside.Go(func() { t.asking(ctx) })
 	err := t.ensure(ctx)
 	for {
 		report(state.Reported{Exit: t.exit.Name, Status: t.status(err)})
@@ -120,34 +117,63 @@ func (t *exitTask) run(ctx context.Context, report func(state.Event)) {
 			case "":
 			case state.Ensure:
 				err = t.ensure(ctx)
-			case state.Next: // its failure is one to find the server, not the device
-				t.believed(t.restart(ctx, k))
 			default:
-				_ = t.restart(ctx, k) // shows as a handshake that does not come
+				t.restart(ctx, k)
 			}
 		}
 	}
 }
 
-// restart starts the handshake anew, where the driver has one.
-func (t *exitTask) restart(ctx context.Context, how state.EffectKind) error {
-	d, ok := t.driver.(interface {
-		Kick(context.Context) error
-		Renew(context.Context) error
-		Next(context.Context) error
-	})
+// restarter is a driver that has handshakes and names of servers.
+type restarter interface {
+	Kick(context.Context) error
+	Renew(context.Context) error
+	Next(context.Context) error
+	Ask(context.Context) (moved bool, err error)
+}
+
+// restart starts the handshake anew, where the driver has one; its failure
+// shows as a handshake that does not come.
+func (t *exitTask) restart(ctx context.Context, how state.EffectKind) {
+	d, ok := t.driver.(restarter)
 	if !ok {
-		return nil
+		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, ensureLimit)
 	defer cancel()
 	switch how {
 	case state.Renew:
-		return d.Renew(ctx)
+		_ = d.Renew(ctx)
 	case state.Next:
-		return d.Next(ctx)
+		_ = d.Next(ctx)
+		poke(t.asks)
 	default:
-		return d.Kick(ctx)
+		_ = d.Kick(ctx)
+	}
+}
+
+// asking asks for the server's name, beside the handshakes: a resolver that
+// does not answer must not hold them up.
+func (t *exitTask) asking(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.asks:
+		}
+		moved, _ := t.driver.(restarter).Ask(ctx) // a failure shows in the status, if it means something
+		if moved {
+			t.orders.put(state.Renew)
+		}
+		poke(t.looks)
+	}
+}
+
+// poke wakes who waits; one that is awake already is enough.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }
 
@@ -158,22 +184,15 @@ func (t *exitTask) ensure(ctx context.Context) error {
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
-	t.believed(err)
 	return err
-}
-
-// believed keeps what an attempt says of the answers to the server's name.
-func (t *exitTask) believed(err error) {
-	var f *tunnel.FalseAnswer
-	t.falsehood = ""
-	if errors.As(err, &f) {
-		t.falsehood = fmt.Sprintf("the server's name is answered with %s, which is %s", f.Addr, f.Why)
-	}
 }
 
 func (t *exitTask) status(lastErr error) state.Status {
 	s, err := t.driver.Status()
-	out := state.Status{Exists: s.Exists && s.Up, Handshake: t.shook.at(s.Handshake, time.Now()), Rx: s.RxBytes, Tx: s.TxBytes, False: t.falsehood}
+	out := state.Status{Exists: s.Exists && s.Up, Handshake: t.shook.at(s.Handshake, time.Now()), Rx: s.RxBytes, Tx: s.TxBytes}
+	if f := s.False; f != nil {
+		out.False = fmt.Sprintf("the server's name is answered with %s, which is %s", f.Addr, f.Why)
+	}
 	if s.Endpoint.IsValid() {
 		out.Endpoint = s.Endpoint.String()
 	}

@@ -88,7 +88,11 @@ func (s *State) ticked(e Tick, now time.Time) []Effect {
 		case x.Phase == Starting:
 			if wait := now.Sub(x.LastKick); wait >= KickInterval || wait >= EagerKick && now.Sub(x.Since) < StartLimit {
 				x.LastKick = now
-				fx = append(fx, Effect{Kind: Ensure, Exit: x.Name}, Effect{Kind: Kick, Exit: x.Name})
+				how := Kick
+				if now.Sub(x.Since) >= KickInterval && now.Sub(x.LastTry) >= KickInterval {
+					how, x.LastTry = Next, now // it may be the address
+				}
+				fx = append(fx, Effect{Kind: Ensure, Exit: x.Name}, Effect{Kind: how, Exit: x.Name})
 			}
 		case x.Phase == Down:
 			fx = append(fx, s.retry(x, x.Since, now)...)

@@ -24,8 +24,8 @@ var histories = []struct{ name, lines string }{
 0 config one                                   → connecting se:connecting | replan
 1 report se tx=148                             → connecting se:connecting |
 4 tick                                         → connecting se:connecting | ensure se, kick se
-6 tick                                         → connecting se:connecting | ensure se, kick se
-14 tick                                        → connecting se:connecting | ensure se, kick se
+6 tick                                         → connecting se:connecting | ensure se, next se
+14 tick                                        → connecting se:connecting | ensure se, next se
 16 tick                                        → sealed se:down | replan
 22 tick                                        → sealed se:down | ensure se, next se
 600 tick                                       → sealed se:down | ensure se, next se
@@ -159,6 +159,25 @@ var histories = []struct{ name, lines string }{
 19.1 report se handshake=19 rx=92              → protected se:up | replan
 19.2 report se handshake=19 rx=92              → protected se:up |
 `},
+	{"what comes late ends an outage, and no handshake follows: it may be the address", `
+0 config one                                   → connecting se:connecting | replan
+1 report se handshake=1 rx=92 tx=148           → protected se:up | replan
+1.1 answer se 20ms                             → protected se:up |
+3 tick se=50/50                                → protected se:up |
+3.15 silence se                                → protected se:up |
+3.2 tick se=50/90                              → protected se:up | probe se
+3.35 silence se                                → protected se:up |
+3.4 tick se=50/140                             → protected se:up | probe se
+3.6 silence se                                 → sealed se:up | replan
+5 tick se=50/140                               → sealed se:up | renew se, probe se
+5.1 tick se=90/140                             → protected se:up | replan
+5.2 report se                                  → protected se:up |
+8.2 tick se=90/140                             → connecting se:connecting | replan
+10.2 tick se=90/140                            → connecting se:connecting | ensure se, kick se
+13.2 tick se=90/140                            → connecting se:connecting | ensure se, next se
+15.2 tick se=90/140                            → connecting se:connecting | ensure se, kick se
+18.2 tick se=90/140                            → connecting se:connecting | ensure se, next se
+`},
 	{"nobody answers any more: an outage, in which nothing is switched", `
 0 config found                                 → protected se:up no:connecting | replan
 0 report no handshake=0 rx=92 tx=148           → protected se:up no:up | replan
@@ -276,13 +295,13 @@ var histories = []struct{ name, lines string }{
 0 config killswitch-off                        → open se:connecting no:connecting | replan
 1 report se handshake=1 rx=92                  → protected se:up no:connecting | replan
 2 vanished se                                  → protected se:up no:connecting | ensure se
-6 tick                                         → open se:connecting no:connecting | ensure no, kick no, replan
+6 tick                                         → open se:connecting no:connecting | ensure no, next no, replan
 `},
 	{"via direct: one device's exit alone counts", `
 0 config direct tv-no                          → connecting se:connecting no:connecting | replan
 1 report no handshake=1 rx=92                  → protected se:connecting no:up | replan
 2 report no gone error=nowg                    → protected se:connecting no:up |
-6 tick                                         → connecting se:connecting no:down | ensure se, kick se, replan
+6 tick                                         → connecting se:connecting no:down | ensure se, next se, replan
 `},
 	{"via direct and no device with a rule: open", `
 0 config direct                                → open se:connecting no:connecting | replan

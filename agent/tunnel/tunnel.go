@@ -41,6 +41,7 @@ type Status struct {
 	Peers      int
 	Configured bool // keys, mark and peers are as wanted, and every peer has an endpoint
 	ListenPort int
+	False      *FalseAnswer // the last answer to the name of an endpoint, where it was not believed
 }
 
 // Errors that a caller may want to tell apart.

@@ -21,9 +21,9 @@ func (d *WireGuardDriver) Status() (Status, error) {
 		return Status{}, wrap(err)
 	}
 	if l == nil {
-		return Status{}, nil
+		return Status{False: d.falseAnswer(conf)}, nil
 	}
-	s := Status{Exists: true, Up: l.up}
+	s := Status{Exists: true, Up: l.up, False: d.falseAnswer(conf)}
 	switch l.kind {
 	case kindWireGuard:
 		s.Kind = KindKernel

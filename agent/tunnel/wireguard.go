@@ -33,12 +33,14 @@ type WireGuardDriver struct {
 	hosts map[string]*choice
 	asked map[wgtypes.Key]netip.AddrPort // the endpoint last set
 	began time.Time                      // when peers were last added
+	lies  map[string]*FalseAnswer        // the last answer to a name, where it was not believed
 }
 
 // choice is the addresses of a name and the one in use.
 type choice struct {
 	addrs []netip.Addr
 	at    int
+	tried bool // all of them, since the name was last answered
 }
 
 // NewWireGuard makes a driver; nothing happens before Up. names may be nil when
@@ -47,6 +49,7 @@ func NewWireGuard(conf WireGuard, names Names) *WireGuardDriver {
 	return &WireGuardDriver{
 		names: names, now: time.Now, conf: conf,
 		hosts: map[string]*choice{}, asked: map[wgtypes.Key]netip.AddrPort{},
+		lies: map[string]*FalseAnswer{},
 	}
 }
 
@@ -211,23 +214,41 @@ func (d *WireGuardDriver) resolve(ctx context.Context, conf WireGuard) (asked bo
 	return asked, err
 }
 
-// lookup asks for one name, and moves on from the address in use when there is
-// another.
+// lookup asks for one name, and stays at the address in use when that is still
+// among the answers.
 func (d *WireGuardDriver) lookup(ctx context.Context, host string) error {
 	if d.names == nil {
 		return fmt.Errorf("resolving %s: no resolver", host)
 	}
 	addrs, err := d.names.Lookup(ctx, host)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var lie *FalseAnswer
+	if errors.As(err, &lie) {
+		d.lies[host] = lie
+	} else {
+		delete(d.lies, host)
+	}
 	if err != nil {
 		return fmt.Errorf("resolving %s: %w", host, err)
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	next := &choice{addrs: addrs}
-	if old := d.hosts[host]; old != nil && addrs[0] == old.addrs[old.at] {
-		next.at = 1 % len(addrs)
+	if old := d.hosts[host]; old != nil {
+		next.at = max(0, slices.Index(addrs, old.addrs[old.at]))
 	}
 	d.hosts[host] = next
+	return nil
+}
+
+// falseAnswer is a name's last answer, where it was not believed.
+func (d *WireGuardDriver) falseAnswer(conf WireGuard) *FalseAnswer {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, p := range conf.Peers {
+		if lie := d.lies[p.Endpoint.Host]; lie != nil {
+			return lie
+		}
+	}
 	return nil
 }
 
@@ -244,38 +265,59 @@ func (d *WireGuardDriver) Renew(ctx context.Context) error {
 	return d.restart(ctx, func(wgtypes.Peer) bool { return true })
 }
 
-// Next is Renew at the next address of every name; when all have been tried the
-// names are asked for again. It is for when handshakes fail.
+// Next is Renew at the next address of every name; after the last comes the
+// first again, and Ask then has something to do. It is for when handshakes fail.
 func (d *WireGuardDriver) Next(ctx context.Context) error {
-	conf := d.config()
-	var err error
+	d.mu.Lock()
 	done := map[string]bool{}
-	for _, p := range conf.Peers {
-		host := p.Endpoint.Host
-		if p.Endpoint.Addr.IsValid() || host == "" || done[host] {
+	for _, p := range d.conf.Peers {
+		c := d.hosts[p.Endpoint.Host]
+		if p.Endpoint.Addr.IsValid() || c == nil || done[p.Endpoint.Host] {
 			continue
 		}
-		done[host] = true
-		d.mu.Lock()
-		c, again := d.hosts[host], true
-		if c != nil && c.at+1 < len(c.addrs) {
-			c.at++
-			again = false
-		}
-		d.mu.Unlock()
-		if !again {
-			continue
-		}
+		done[p.Endpoint.Host] = true
+		c.at = (c.at + 1) % len(c.addrs)
+		c.tried = c.tried || c.at == 0
+	}
+	d.mu.Unlock()
+	return d.Renew(ctx)
+}
+
+// Ask asks once more for the names all of whose addresses have been tried, and
+// says whether one of them leads to another server now, which Renew goes to. It
+// may take as long as the resolver does, and holds up nothing.
+func (d *WireGuardDriver) Ask(ctx context.Context) (moved bool, err error) {
+	conf := d.config()
+	for _, host := range d.tried(conf) {
+		was := d.inUse(host)
 		if e := d.lookup(ctx, host); e != nil {
 			err = oneLine(err, fmt.Errorf("wireguard %s: %w", conf.Device, e))
-			d.mu.Lock()
-			if c != nil {
-				c.at = 0 // the old ones, from the start
-			}
-			d.mu.Unlock()
+			continue
+		}
+		moved = moved || d.inUse(host) != was
+	}
+	return moved, err
+}
+
+func (d *WireGuardDriver) tried(conf WireGuard) (hosts []string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, p := range conf.Peers {
+		c := d.hosts[p.Endpoint.Host]
+		if !p.Endpoint.Addr.IsValid() && c != nil && c.tried && !slices.Contains(hosts, p.Endpoint.Host) {
+			hosts = append(hosts, p.Endpoint.Host)
 		}
 	}
-	return oneLine(d.Renew(ctx), err)
+	return hosts
+}
+
+func (d *WireGuardDriver) inUse(host string) netip.Addr {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if c := d.hosts[host]; c != nil {
+		return c.addrs[c.at]
+	}
+	return netip.Addr{}
 }
 
 // betweenHandshakes is the least time between two first messages to a server:

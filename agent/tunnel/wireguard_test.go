@@ -474,23 +474,47 @@ func TestEndpointByName(t *testing.T) {
 		t.Errorf("adoption disturbed the session: %+v, asked %d times", s, n.asked)
 	}
 
+	ask := func(want bool) {
+		t.Helper()
+		moved, err := d.Ask(t.Context())
+		if must(t, err); moved != want {
+			t.Errorf("moved is %v", moved)
+		}
+	}
 	time.Sleep(serverPause)
 	must(t, d.Next(t.Context()))
+	ask(false)
 	last := l.handshake(d, first, time.Second)
 	if s := l.status(d); s.Endpoint.Addr() != server6.Addr() || n.asked != 0 {
 		t.Errorf("next went to %s, asked %d times", s.Endpoint, n.asked)
 	}
 	time.Sleep(serverPause)
-	must(t, d.Next(t.Context()))
+	must(t, d.Next(t.Context())) // the first again, and they have all been tried
+	ask(true)
+	if n.asked != 1 {
+		t.Errorf("asked %d times", n.asked)
+	}
+	must(t, d.Renew(t.Context()))
 	l.handshake(d, last, time.Second)
-	if s := l.status(d); s.Endpoint.Addr() != server4.Addr() || n.asked != 1 {
-		t.Errorf("next went to %s, asked %d times", s.Endpoint, n.asked)
+	if s := l.status(d); s.Endpoint.Addr() != server4.Addr() {
+		t.Errorf("next went to %s", s.Endpoint)
 	}
-	n.err = errors.New("no way out")
-	if err := d.Next(t.Context()); !errors.Is(err, n.err) {
-		t.Errorf("next: %v", err)
+	must(t, d.Next(t.Context()))
+	ask(false) // it is still there
+	for _, c := range []struct {
+		err error
+		lie bool
+	}{{errors.New("no way out"), false}, {&FalseAnswer{dead, "the router's own"}, true}, {nil, false}} {
+		n.err = c.err
+		must(t, d.Next(t.Context())) // the old ones, from the start
+		if moved, err := d.Ask(t.Context()); moved || !errors.Is(err, c.err) {
+			t.Errorf("asked again: %v, %v instead of %v", moved, err, c.err)
+		}
+		l.up(d)
+		if s := l.status(d); (s.False != nil) != c.lie || !s.Configured {
+			t.Errorf("after %v: %+v", c.err, s)
+		}
 	}
-	l.up(d)
 	l.handshake(d, last, time.Second)
 }
 
