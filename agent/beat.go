@@ -13,9 +13,10 @@ import (
 func (a *agent) beat(ctx context.Context) {
 	tick := state.Tick{Traffic: map[string]state.Traffic{}}
 	carried, err := a.k.Carried()
-	if err != nil { // then nothing is heard, and exits are asked
+	if err != nil && !a.deaf { // nothing is heard then, and exits are asked
 		a.log.Warn(err.Error())
 	}
+	a.deaf = err != nil
 	for name, t := range a.exits {
 		if c, ok := carried[t.exit.Device]; ok {
 			tick.Traffic[name] = state.Traffic{Rx: c.Rx, Tx: c.Tx}

@@ -64,6 +64,7 @@ type agent struct {
 	uplink    uplink
 	timeKnown bool // the clock is synchronised
 	timeTold  bool // an NTP client said so
+	deaf      bool // the devices' counters could not be read at the last beat
 
 	guest       guestState
 	userDevices []string // the LAN's, as the configuration names them

@@ -225,14 +225,10 @@ func TestResolverAsksAll(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 		return [][]byte{q.reply(nil, "192.0.2.10", "2001:db8::1")}
 	})
-	r := Resolver{Servers: []netip.AddrPort{dead, lies, good}, HasRoute: both}
-	start := time.Now()
+	r := Resolver{Servers: []netip.AddrPort{dead, lies, good}, HasRoute: both, Timeout: time.Hour} // nobody waits for the dead one
 	got, err := r.Lookup(t.Context(), "vpn.example.net.")
 	if err != nil || !slices.Equal(got, addrsOf("192.0.2.10", "2001:db8::1")) {
 		t.Errorf("got %v, %v", got, err)
-	}
-	if took := time.Since(start); took > time.Second {
-		t.Errorf("took %s", took)
 	}
 	r.HasRoute = func(family int) bool { return family == 6 }
 	if got, err := r.Lookup(t.Context(), "vpn.example.net"); err != nil || got[0] != netip.MustParseAddr("2001:db8::1") {
@@ -241,9 +237,8 @@ func TestResolverAsksAll(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	r.Servers = r.Servers[:1]
-	start = time.Now()
-	if _, err := r.Lookup(ctx, "vpn.example.net"); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) > time.Second {
-		t.Errorf("after %s: %v", time.Since(start), err)
+	if _, err := r.Lookup(ctx, "vpn.example.net"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
 	}
 }
 
