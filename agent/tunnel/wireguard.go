@@ -13,12 +13,6 @@ import (
 	"golang.zx2c4.com/wireguard/wgctrl/wgtypes"
 )
 
-// Names answers what the endpoints' names stand for. [Resolver] does.
-type Names interface {
-	Cached(host string) []netip.Addr // what is remembered, best first; asks nobody
-	Lookup(ctx context.Context, host string) ([]netip.Addr, error)
-}
-
 // WireGuardDriver keeps one WireGuard device in being, in the kernel or in a
 // child. Its methods may be called from any goroutine; Status never waits for
 // the others.
@@ -34,13 +28,6 @@ type WireGuardDriver struct {
 	asked map[wgtypes.Key]netip.AddrPort // the endpoint last set
 	began time.Time                      // when peers were last added
 	lies  map[string]*FalseAnswer        // the last answer to a name, where it was not believed
-}
-
-// choice is the addresses of a name and the one in use.
-type choice struct {
-	addrs []netip.Addr
-	at    int
-	tried bool // all of them, since the name was last answered
 }
 
 // NewWireGuard makes a driver; nothing happens before Up. names may be nil when
@@ -135,19 +122,6 @@ func (d *WireGuardDriver) remember(want target, c changes) {
 	}
 }
 
-// endpoint is where the peer is to be reached, as far as that is known.
-func (d *WireGuardDriver) endpoint(p Peer) netip.AddrPort {
-	if p.Endpoint.Addr.IsValid() {
-		return netip.AddrPortFrom(p.Endpoint.Addr, p.Endpoint.Port)
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if c := d.hosts[p.Endpoint.Host]; c != nil && len(c.addrs) > 0 {
-		return netip.AddrPortFrom(c.addrs[c.at], p.Endpoint.Port)
-	}
-	return netip.AddrPort{}
-}
-
 // keep lets an endpoint be that differs from the wanted one: at first contact
 // another address of the same name, chosen by the agent before this one; later
 // an address that the peer itself moved to, as its handshake proves.
@@ -176,80 +150,6 @@ func (d *WireGuardDriver) keep(conf WireGuard) func(targetPeer, wgtypes.Peer) bo
 // stale says that a peer has no session that could be lost.
 func (d *WireGuardDriver) stale(p wgtypes.Peer) bool {
 	return p.LastHandshakeTime.IsZero() || d.now().Sub(p.LastHandshakeTime) >= rejectAfter
-}
-
-// recall fills in names that were never asked for from memory, and starts at
-// the address that the device uses already.
-func (d *WireGuardDriver) recall(conf WireGuard, have *wgtypes.Device) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, p := range conf.Peers {
-		host := p.Endpoint.Host
-		if p.Endpoint.Addr.IsValid() || host == "" || d.names == nil || d.hosts[host] != nil {
-			continue
-		}
-		addrs := d.names.Cached(host)
-		if len(addrs) == 0 {
-			continue
-		}
-		c := &choice{addrs: addrs}
-		for _, h := range have.Peers {
-			if i := slices.Index(addrs, udpAddrPort(h.Endpoint).Addr()); h.PublicKey == p.PublicKey && i >= 0 {
-				c.at = i
-			}
-		}
-		d.hosts[host] = c
-	}
-}
-
-// resolve asks for the names that are not known.
-func (d *WireGuardDriver) resolve(ctx context.Context, conf WireGuard) (asked bool, err error) {
-	for _, p := range conf.Peers {
-		if p.Endpoint.none() || d.endpoint(p).IsValid() {
-			continue
-		}
-		asked = true
-		err = oneLine(err, d.lookup(ctx, p.Endpoint.Host))
-	}
-	return asked, err
-}
-
-// lookup asks for one name, and stays at the address in use when that is still
-// among the answers.
-func (d *WireGuardDriver) lookup(ctx context.Context, host string) error {
-	if d.names == nil {
-		return fmt.Errorf("resolving %s: no resolver", host)
-	}
-	addrs, err := d.names.Lookup(ctx, host)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	var lie *FalseAnswer
-	if errors.As(err, &lie) {
-		d.lies[host] = lie
-	} else {
-		delete(d.lies, host)
-	}
-	if err != nil {
-		return fmt.Errorf("resolving %s: %w", host, err)
-	}
-	next := &choice{addrs: addrs}
-	if old := d.hosts[host]; old != nil {
-		next.at = max(0, slices.Index(addrs, old.addrs[old.at]))
-	}
-	d.hosts[host] = next
-	return nil
-}
-
-// falseAnswer is a name's last answer, where it was not believed.
-func (d *WireGuardDriver) falseAnswer(conf WireGuard) *FalseAnswer {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, p := range conf.Peers {
-		if lie := d.lies[p.Endpoint.Host]; lie != nil {
-			return lie
-		}
-	}
-	return nil
 }
 
 // Kick starts a handshake now, where it can be done without losing a session:
@@ -281,43 +181,6 @@ func (d *WireGuardDriver) Next(ctx context.Context) error {
 	}
 	d.mu.Unlock()
 	return d.Renew(ctx)
-}
-
-// Ask asks once more for the names all of whose addresses have been tried, and
-// says whether one of them leads to another server now, which Renew goes to. It
-// may take as long as the resolver does, and holds up nothing.
-func (d *WireGuardDriver) Ask(ctx context.Context) (moved bool, err error) {
-	conf := d.config()
-	for _, host := range d.tried(conf) {
-		was := d.inUse(host)
-		if e := d.lookup(ctx, host); e != nil {
-			err = oneLine(err, fmt.Errorf("wireguard %s: %w", conf.Device, e))
-			continue
-		}
-		moved = moved || d.inUse(host) != was
-	}
-	return moved, err
-}
-
-func (d *WireGuardDriver) tried(conf WireGuard) (hosts []string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, p := range conf.Peers {
-		c := d.hosts[p.Endpoint.Host]
-		if !p.Endpoint.Addr.IsValid() && c != nil && c.tried && !slices.Contains(hosts, p.Endpoint.Host) {
-			hosts = append(hosts, p.Endpoint.Host)
-		}
-	}
-	return hosts
-}
-
-func (d *WireGuardDriver) inUse(host string) netip.Addr {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if c := d.hosts[host]; c != nil {
-		return c.addrs[c.at]
-	}
-	return netip.Addr{}
 }
 
 // betweenHandshakes is the least time between two first messages to a server:
