@@ -67,16 +67,17 @@ func (d *WireGuardDriver) resolve(ctx context.Context, conf WireGuard) (asked bo
 			continue
 		}
 		asked = true
-		err = oneLine(err, d.lookup(ctx, p.Endpoint.Host))
+		_, e := d.lookup(ctx, p.Endpoint.Host)
+		err = oneLine(err, e)
 	}
 	return asked, err
 }
 
 // lookup asks for one name, and stays at the address in use when that is still
 // among the answers.
-func (d *WireGuardDriver) lookup(ctx context.Context, host string) error {
+func (d *WireGuardDriver) lookup(ctx context.Context, host string) (moved bool, err error) {
 	if d.names == nil {
-		return fmt.Errorf("resolving %s: no resolver", host)
+		return false, fmt.Errorf("resolving %s: no resolver", host)
 	}
 	addrs, err := d.names.Lookup(ctx, host)
 	d.mu.Lock()
@@ -88,14 +89,14 @@ func (d *WireGuardDriver) lookup(ctx context.Context, host string) error {
 		delete(d.lies, host)
 	}
 	if err != nil {
-		return fmt.Errorf("resolving %s: %w", host, err)
+		return false, fmt.Errorf("resolving %s: %w", host, err)
 	}
-	next := &choice{addrs: addrs}
+	i := -1
 	if old := d.hosts[host]; old != nil {
-		next.at = max(0, slices.Index(addrs, old.addrs[old.at]))
+		i = slices.Index(addrs, old.addrs[old.at])
 	}
-	d.hosts[host] = next
-	return nil
+	d.hosts[host] = &choice{addrs: addrs, at: max(0, i)}
+	return i < 0, nil
 }
 
 // falseAnswer is a name's last answer, where it was not believed.
@@ -116,12 +117,11 @@ func (d *WireGuardDriver) falseAnswer(conf WireGuard) *FalseAnswer {
 func (d *WireGuardDriver) Ask(ctx context.Context) (moved bool, err error) {
 	conf := d.config()
 	for _, host := range d.tried(conf) {
-		was := d.inUse(host)
-		if e := d.lookup(ctx, host); e != nil {
+		away, e := d.lookup(ctx, host)
+		if e != nil {
 			err = oneLine(err, fmt.Errorf("wireguard %s: %w", conf.Device, e))
-			continue
 		}
-		moved = moved || d.inUse(host) != was
+		moved = moved || away
 	}
 	return moved, err
 }
@@ -136,13 +136,4 @@ func (d *WireGuardDriver) tried(conf WireGuard) (hosts []string) {
 		}
 	}
 	return hosts
-}
-
-func (d *WireGuardDriver) inUse(host string) netip.Addr {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if c := d.hosts[host]; c != nil {
-		return c.addrs[c.at]
-	}
-	return netip.Addr{}
 }
