@@ -129,6 +129,7 @@ type restarter interface {
 	Kick(context.Context) error
 	Renew(context.Context) error
 	Next(context.Context) error
+	KickNext(context.Context) error
 	Ask(context.Context) (moved bool, err error)
 }
 
@@ -147,6 +148,9 @@ func (t *exitTask) restart(ctx context.Context, how state.EffectKind) {
 	case state.Next:
 		_ = d.Next(ctx)
 		poke(t.asks)
+	case state.Other:
+		_ = d.KickNext(ctx)
+		poke(t.asks)
 	default:
 		_ = d.Kick(ctx)
 	}
@@ -163,7 +167,7 @@ func (t *exitTask) asking(ctx context.Context) {
 		}
 		moved, _ := t.driver.(restarter).Ask(ctx) // a failure shows in the status, if it means something
 		if moved {
-			t.orders.put(state.Renew)
+			t.orders.put(state.Kick)
 		}
 		poke(t.looks)
 	}

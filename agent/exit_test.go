@@ -20,6 +20,7 @@ func (m *mute) Status() (tunnel.Status, error) { return tunnel.Status{Exists: tr
 func (m *mute) Down() error                    { return nil }
 func (m *mute) Kick(context.Context) error     { return nil }
 func (m *mute) Next(context.Context) error     { return nil }
+func (m *mute) KickNext(context.Context) error { return nil }
 func (m *mute) Renew(context.Context) error    { poke(m.renewed); return nil }
 func (m *mute) Ask(ctx context.Context) (bool, error) {
 	poke(m.asked)

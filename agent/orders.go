@@ -19,7 +19,7 @@ type orders struct {
 
 // inOrder is which comes first.
 func inOrder() []state.EffectKind {
-	return []state.EffectKind{state.Ensure, state.Next, state.Renew, state.Kick}
+	return []state.EffectKind{state.Ensure, state.Next, state.Renew, state.Other, state.Kick}
 }
 
 func newOrders() orders {

@@ -146,6 +146,7 @@ func (t *IPTables) probe(ctx context.Context) error {
 	if t.probed {
 		return nil
 	}
+	defer alone(ctx)()
 	for _, f := range t.families {
 		for _, table := range []string{"filter", "mangle", "raw", "nat"} {
 			has, err := t.hasTable(f, table)
@@ -256,6 +257,7 @@ func (t *IPTables) Apply(ctx context.Context, fw *rules.Firewall) error {
 	if err := t.probe(ctx); err != nil {
 		return err
 	}
+	defer alone(ctx)()
 	have, err := t.survey(ctx)
 	if err != nil {
 		return fmt.Errorf("reading the firewall: %w", err)

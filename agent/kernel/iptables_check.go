@@ -60,6 +60,7 @@ func (s *state) listing(generation string) listing {
 // removes them: how iptables prints a rule differs from version to version.
 func (t *IPTables) expected(ctx context.Context, fw *rules.Firewall) (listing, error) {
 	if key := t.key(fw); t.known.key != key {
+		defer alone(ctx)()
 		defer func() { _ = t.takeBack(scratch) }() // remains show in Differs
 		if err := t.fill(ctx, fw, scratch); err != nil {
 			return nil, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -39,20 +40,47 @@ func htons(v uint16) uint16 { return v<<8 | v>>8 }
 // reader moves frames from one packet socket to the wire.
 type reader struct {
 	fd   int
-	idle chan chan struct{} // answered when the socket is empty
+	asks chan caughtUp
 	stop chan struct{}
 	done chan struct{}
 }
 
+// caughtUp waits until what came before a moment has been read.
+type caughtUp struct {
+	moment time.Time
+	done   chan struct{}
+}
+
+// outOfOrder is by how much a frame may be stamped earlier than one that was
+// queued before it: each processor stamps by itself.
+const outOfOrder = 5 * time.Millisecond
+
 func (r *reader) run(take func(*Frame), fail func(error)) {
 	defer close(r.done)
 	buf, oob := make([]byte, 1<<17), make([]byte, 128)
+	var waiting []caughtUp
+	answer := func(is func(caughtUp) bool) {
+		waiting = slices.DeleteFunc(waiting, func(w caughtUp) bool {
+			if is(w) {
+				close(w.done)
+				return true
+			}
+			return false
+		})
+	}
 	for {
+		select {
+		case w := <-r.asks:
+			waiting = append(waiting, w)
+		default:
+		}
 		n, oobn, _, _, err := unix.Recvmsg(r.fd, buf, oob, unix.MSG_TRUNC)
 		switch {
 		case err == nil:
 			keep := min(n, len(buf), ringBytes)
-			take(decode(stamp(oob[:oobn]), append([]byte(nil), buf[:keep]...), n))
+			at := stamp(oob[:oobn])
+			take(decode(at, append([]byte(nil), buf[:keep]...), n))
+			answer(func(w caughtUp) bool { return at.After(w.moment.Add(outOfOrder)) })
 			continue
 		case errors.Is(err, unix.EINTR):
 			continue
@@ -61,9 +89,8 @@ func (r *reader) run(take func(*Frame), fail func(error)) {
 			fail(err)
 			return
 		}
-		select { // empty: answer whoever waits for that
-		case ask := <-r.idle:
-			close(ask)
+		answer(func(caughtUp) bool { return true }) // there is nothing more to read
+		select {
 		case <-r.stop:
 			return
 		default:

@@ -207,18 +207,24 @@ func (w *Wire) Drain(ctx context.Context) error {
 	if r == nil {
 		return fmt.Errorf("%s: the capture is not running", w.Name)
 	}
-	for range 2 { // the first may have begun before the call
-		ask := make(chan struct{})
-		select {
-		case r.idle <- ask:
-		case <-r.done:
-			return fmt.Errorf("%s: the capture has ended", w.Name)
-		case <-ctx.Done():
-			return fmt.Errorf("%s: the capture is never idle: %w", w.Name, ctx.Err())
-		}
-		<-ask
+	ask := caughtUp{time.Now(), make(chan struct{})}
+	slow := func() error { return fmt.Errorf("%s: the capture does not keep up: %w", w.Name, ctx.Err()) }
+	ended := fmt.Errorf("%s: the capture has ended", w.Name)
+	select {
+	case r.asks <- ask:
+	case <-r.done:
+		return ended
+	case <-ctx.Done():
+		return slow()
 	}
-	return nil
+	select {
+	case <-ask.done:
+		return nil
+	case <-r.done:
+		return ended
+	case <-ctx.Done():
+		return slow()
+	}
 }
 
 // Check is nil when the capture can be believed: it runs and lost nothing.
@@ -248,7 +254,7 @@ func (w *Wire) attach() error {
 	if err != nil {
 		return fmt.Errorf("capturing %s: %w", w.Name, err)
 	}
-	r := &reader{fd: fd, idle: make(chan chan struct{}), stop: make(chan struct{}), done: make(chan struct{})}
+	r := &reader{fd: fd, asks: make(chan caughtUp), stop: make(chan struct{}), done: make(chan struct{})}
 	w.mu.Lock()
 	w.reader = r
 	w.mu.Unlock()

@@ -90,7 +90,7 @@ func (s *State) ticked(e Tick, now time.Time) []Effect {
 				x.LastKick = now
 				how := Kick
 				if now.Sub(x.Since) >= KickInterval && now.Sub(x.LastTry) >= KickInterval {
-					how, x.LastTry = Next, now // it may be the address
+					how, x.LastTry = Other, now // it may be the address
 				}
 				fx = append(fx, Effect{Kind: Ensure, Exit: x.Name}, Effect{Kind: how, Exit: x.Name})
 			}

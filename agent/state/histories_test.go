@@ -24,8 +24,8 @@ var histories = []struct{ name, lines string }{
 0 config one                                   → connecting se:connecting | replan
 1 report se tx=148                             → connecting se:connecting |
 4 tick                                         → connecting se:connecting | ensure se, kick se
-6 tick                                         → connecting se:connecting | ensure se, next se
-14 tick                                        → connecting se:connecting | ensure se, next se
+6 tick                                         → connecting se:connecting | ensure se, other se
+14 tick                                        → connecting se:connecting | ensure se, other se
 16 tick                                        → sealed se:down | replan
 22 tick                                        → sealed se:down | ensure se, next se
 600 tick                                       → sealed se:down | ensure se, next se
@@ -174,9 +174,9 @@ var histories = []struct{ name, lines string }{
 5.2 report se                                  → protected se:up |
 8.2 tick se=90/140                             → connecting se:connecting | replan
 10.2 tick se=90/140                            → connecting se:connecting | ensure se, kick se
-13.2 tick se=90/140                            → connecting se:connecting | ensure se, next se
+13.2 tick se=90/140                            → connecting se:connecting | ensure se, other se
 15.2 tick se=90/140                            → connecting se:connecting | ensure se, kick se
-18.2 tick se=90/140                            → connecting se:connecting | ensure se, next se
+18.2 tick se=90/140                            → connecting se:connecting | ensure se, other se
 `},
 	{"nobody answers any more: an outage, in which nothing is switched", `
 0 config found                                 → protected se:up no:connecting | replan
@@ -295,13 +295,13 @@ var histories = []struct{ name, lines string }{
 0 config killswitch-off                        → open se:connecting no:connecting | replan
 1 report se handshake=1 rx=92                  → protected se:up no:connecting | replan
 2 vanished se                                  → protected se:up no:connecting | ensure se
-6 tick                                         → open se:connecting no:connecting | ensure no, next no, replan
+6 tick                                         → open se:connecting no:connecting | ensure no, other no, replan
 `},
 	{"via direct: one device's exit alone counts", `
 0 config direct tv-no                          → connecting se:connecting no:connecting | replan
 1 report no handshake=1 rx=92                  → protected se:connecting no:up | replan
 2 report no gone error=nowg                    → protected se:connecting no:up |
-6 tick                                         → connecting se:connecting no:down | ensure se, next se, replan
+6 tick                                         → connecting se:connecting no:down | ensure se, other se, replan
 `},
 	{"via direct and no device with a rule: open", `
 0 config direct                                → open se:connecting no:connecting | replan

@@ -269,7 +269,7 @@ func TestRandomHistories(t *testing.T) {
 					fail("exit %s went from %s to %s without a new plan", x.Name, old.Exits[i].Phase, x.Phase)
 				}
 				for _, f := range fx {
-					if f.Exit == x.Name && (f.Kind == state.Kick || f.Kind == state.Next || f.Kind == state.Renew) {
+					if f.Exit == x.Name && (f.Kind == state.Kick || f.Kind == state.Other || f.Kind == state.Next || f.Kind == state.Renew) {
 						kicked[x.Name] = now
 					}
 				}

@@ -151,6 +151,7 @@ const (
 	Kick   EffectKind = "kick"   // start a new handshake
 	Renew  EffectKind = "renew"  // start a new handshake, giving up the session there is
 	Next   EffectKind = "next"   // renew at another of the server's addresses
+	Other  EffectKind = "other"  // kick at another of the server's addresses
 	Probe  EffectKind = "probe"  // ask for a sign of life
 	Look   EffectKind = "look"   // have the driver report
 	Note   EffectKind = "note"   // write Text to the log and the history

@@ -16,7 +16,9 @@ func openFiles(t *testing.T, pid int) map[int]string {
 	for _, e := range entries {
 		fd, err := strconv.Atoi(e.Name())
 		must(t, err)
-		out[fd], _ = os.Readlink(dir + "/" + e.Name())
+		if link, err := os.Readlink(dir + "/" + e.Name()); err == nil { // it may be closed by now
+			out[fd] = link
+		}
 	}
 	return out
 }

@@ -111,8 +111,25 @@ func (d *WireGuardDriver) falseAnswer(conf WireGuard) *FalseAnswer {
 	return nil
 }
 
+// move goes on to the next address of every name but some.
+func (d *WireGuardDriver) move(conf WireGuard, but map[string]bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	moved := map[string]bool{}
+	for _, p := range conf.Peers {
+		host := p.Endpoint.Host
+		c := d.hosts[host]
+		if p.Endpoint.Addr.IsValid() || c == nil || but[host] || moved[host] {
+			continue
+		}
+		moved[host] = true
+		c.at = (c.at + 1) % len(c.addrs)
+		c.tried = c.tried || c.at == 0
+	}
+}
+
 // Ask asks once more for the names all of whose addresses have been tried, and
-// says whether one of them leads to another server now, which Renew goes to. It
+// says whether one of them leads to another server now, which Kick goes to. It
 // may take as long as the resolver does, and holds up nothing.
 func (d *WireGuardDriver) Ask(ctx context.Context) (moved bool, err error) {
 	conf := d.config()

@@ -165,22 +165,31 @@ func (d *WireGuardDriver) Renew(ctx context.Context) error {
 	return d.restart(ctx, func(wgtypes.Peer) bool { return true })
 }
 
-// Next is Renew at the next address of every name; after the last comes the
-// first again, and Ask then has something to do. It is for when handshakes fail.
+// KickNext is Kick at the next address of every name, where there is no session;
+// after the last comes the first again, and Ask then has something to do.
+func (d *WireGuardDriver) KickNext(ctx context.Context) error { return d.elsewhere(ctx, d.stale) }
+
+// Next is KickNext, and gives up the sessions there are.
 func (d *WireGuardDriver) Next(ctx context.Context) error {
-	d.mu.Lock()
-	done := map[string]bool{}
-	for _, p := range d.conf.Peers {
-		c := d.hosts[p.Endpoint.Host]
-		if p.Endpoint.Addr.IsValid() || c == nil || done[p.Endpoint.Host] {
-			continue
-		}
-		done[p.Endpoint.Host] = true
-		c.at = (c.at + 1) % len(c.addrs)
-		c.tried = c.tried || c.at == 0
+	return d.elsewhere(ctx, func(wgtypes.Peer) bool { return true })
+}
+
+func (d *WireGuardDriver) elsewhere(ctx context.Context, over func(wgtypes.Peer) bool) error {
+	conf := d.config()
+	have, err := readDevice(ctx, conf.Device, answerWithin)
+	if err != nil {
+		return fmt.Errorf("wireguard %s: reading the device: %w", conf.Device, err)
 	}
-	d.mu.Unlock()
-	return d.Renew(ctx)
+	alive := map[string]bool{}
+	for _, p := range conf.Peers {
+		for _, h := range have.Peers {
+			if h.PublicKey == p.PublicKey && !over(h) {
+				alive[p.Endpoint.Host] = true
+			}
+		}
+	}
+	d.move(conf, alive)
+	return d.restart(ctx, over)
 }
 
 // betweenHandshakes is the least time between two first messages to a server:

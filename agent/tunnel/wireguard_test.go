@@ -481,6 +481,10 @@ func TestEndpointByName(t *testing.T) {
 			t.Errorf("moved is %v", moved)
 		}
 	}
+	must(t, d.KickNext(t.Context())) // it has a session
+	if s := l.status(d); s.Handshake != first || s.Endpoint.Addr() != server4.Addr() {
+		t.Errorf("a session was given up: %+v", s)
+	}
 	time.Sleep(serverPause)
 	must(t, d.Next(t.Context()))
 	ask(false)
@@ -494,7 +498,7 @@ func TestEndpointByName(t *testing.T) {
 	if n.asked != 1 {
 		t.Errorf("asked %d times", n.asked)
 	}
-	must(t, d.Renew(t.Context()))
+	must(t, d.Kick(t.Context()))
 	l.handshake(d, last, time.Second)
 	if s := l.status(d); s.Endpoint.Addr() != server4.Addr() {
 		t.Errorf("next went to %s", s.Endpoint)

@@ -180,7 +180,24 @@ func (e *Env) start(ctx context.Context, s Scenario) error {
 	if err := e.Agent.Start(); err != nil {
 		return err
 	}
-	return e.protected(ctx)
+	return errors.Join(e.protected(ctx), e.acquainted(ctx))
+}
+
+// acquainted waits until several exits have all answered: before that nobody
+// can tell which of them a silence is of.
+func (e *Env) acquainted(ctx context.Context) error {
+	if len(e.Config.Tunnels) < 2 {
+		return nil
+	}
+	return eventually(ctx, "all exits to answer", func() error {
+		s, err := e.Agent.Status(ctx)
+		for _, x := range s.Exits {
+			if err == nil && (x.State != "up" || x.RTT == 0) {
+				err = fmt.Errorf("exit %s is %s, and answered within %v ms", x.Name, x.State, x.RTT)
+			}
+		}
+		return err
+	})
 }
 
 // protected waits for the state of that name.
