@@ -121,6 +121,9 @@ func (s *State) back(x Exit, now time.Time) bool {
 	if x.Type == "device" && !x.Answers && x.Phase == Up && now.Sub(s.Cut.Since) >= ForeignRetry {
 		return true
 	}
+	if x.Type != "device" && x.LastTry.After(s.Cut.Since) && !x.Shook.After(s.Cut.Since) {
+		return false // its session was given up: what came late of it carries nothing any more
+	}
 	return x.Phase != Disabled && x.Status.Exists && x.LastRx.After(s.Cut.Since)
 }
 

@@ -84,7 +84,9 @@ func (s *State) ticked(e Tick, now time.Time) []Effect {
 		case x.Phase == Disabled:
 			continue
 		case !s.Cut.Since.IsZero():
-			fx = append(fx, s.retry(x, s.Cut.Since, now)...)
+			if !s.back(*x, now) { // a session that is alive after all is kept
+				fx = append(fx, s.retry(x, s.Cut.Since, now)...)
+			}
 		case x.Phase == Starting:
 			if wait := now.Sub(x.LastKick); wait >= KickInterval || wait >= EagerKick && now.Sub(x.Since) < StartLimit {
 				x.LastKick = now

@@ -159,24 +159,21 @@ var histories = []struct{ name, lines string }{
 19.1 report se handshake=19 rx=92              → protected se:up | replan
 19.2 report se handshake=19 rx=92              → protected se:up |
 `},
-	{"what comes late ends an outage, and no handshake follows: it may be the address", `
+	{"what comes late of a session that was given up ends no outage", `
 0 config one                                   → connecting se:connecting | replan
 1 report se handshake=1 rx=92 tx=148           → protected se:up | replan
 1.1 answer se 20ms                             → protected se:up |
-3 tick se=50/50                                → protected se:up |
 3.15 silence se                                → protected se:up |
-3.2 tick se=50/90                              → protected se:up | probe se
 3.35 silence se                                → protected se:up |
-3.4 tick se=50/140                             → protected se:up | probe se
 3.6 silence se                                 → sealed se:up | replan
-5 tick se=50/140                               → sealed se:up | renew se, probe se
-5.1 tick se=90/140                             → protected se:up | replan
-5.2 report se                                  → protected se:up |
-8.2 tick se=90/140                             → connecting se:connecting | replan
-10.2 tick se=90/140                            → connecting se:connecting | ensure se, kick se
-13.2 tick se=90/140                            → connecting se:connecting | ensure se, other se
-15.2 tick se=90/140                            → connecting se:connecting | ensure se, kick se
-18.2 tick se=90/140                            → connecting se:connecting | ensure se, other se
+4 tick se=50/140                               → sealed se:up | probe se
+4.5 tick se=50/140                             → sealed se:up | probe se
+4.6 tick se=50/140                             → sealed se:up | renew se
+4.7 tick se=90/140                             → sealed se:up |
+5 report se                                    → sealed se:up |
+8.2 tick se=130/140                            → sealed se:up | renew se
+10.2 tick se=130/140                           → sealed se:up | ensure se, next se
+10.3 report se handshake=10 rx=92 tx=148       → protected se:up | replan
 `},
 	{"nobody answers any more: an outage, in which nothing is switched", `
 0 config found                                 → protected se:up no:connecting | replan
@@ -254,8 +251,8 @@ var histories = []struct{ name, lines string }{
 14 tick se=50/50 no=0/0                        → sealed se:up no:up | probe se, probe no, replan
 50 uplink up                                   → sealed se:up no:up | ensure se, renew se, ensure no, renew no
 50.1 report no handshake=50 rx=92              → sealed se:up no:up |
-51 tick se=50/50 no=0/0                        → sealed se:up no:up | renew se, probe se, renew no, probe no
-51.7 tick se=50/50 no=0/0                      → degraded se:down no:up | renew se, probe se, renew no, probe no, replan
+51 tick se=50/50 no=0/0                        → sealed se:up no:up | renew se, probe se, probe no
+51.7 tick se=50/50 no=0/0                      → degraded se:down no:up | renew se, probe se, probe no, replan
 `},
 	{"an endpoint's name is answered with a false address: a captive portal is suspected", `
 0 config one                                   → connecting se:connecting | replan
@@ -360,7 +357,7 @@ var histories = []struct{ name, lines string }{
 7 silence se                                   → protected se:up |
 13.1 tick se=1/900                             → sealed se:up | probe se, replan
 30 tick se=1/900                               → sealed se:up | ensure se, next se, probe se
-74 tick se=1/900                               → protected se:up | ensure se, next se, probe se, replan
+74 tick se=1/900                               → protected se:up | probe se, replan
 `},
 	{"events of exits that do not exist change nothing", `
 0 config one                                   → connecting se:connecting | replan

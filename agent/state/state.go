@@ -198,8 +198,10 @@ func Step(s State, e Event, now time.Time) (State, []Effect) {
 	if s.rank(now) {
 		fx = append(fx, Effect{Kind: Replan})
 	}
-	fx = append(fx, s.judgePortal()...)
-	return s.judgeWhole(now, fx, cut)
+	portal := s.Portal
+	s.judgePortal()
+	s, fx = s.judgeWhole(now, fx, cut)
+	return s, s.tellPortal(portal, fx)
 }
 
 func configured(s State, e Configured, now time.Time) (State, []Effect) {

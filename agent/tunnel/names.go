@@ -154,3 +154,10 @@ func (d *WireGuardDriver) tried(conf WireGuard) (hosts []string) {
 	}
 	return hosts
 }
+
+// forgetFalseAnswers is for when a server has answered.
+func (d *WireGuardDriver) forgetFalseAnswers() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	clear(d.lies)
+}

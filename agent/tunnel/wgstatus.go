@@ -54,6 +54,10 @@ func (d *WireGuardDriver) Status() (Status, error) {
 		i := slices.IndexFunc(conf.Peers, func(c Peer) bool { return c.PublicKey == p.PublicKey })
 		missing = missing || i >= 0 && p.Endpoint == nil && !conf.Peers[i].Endpoint.none()
 	}
+	if !s.Handshake.IsZero() && d.now().Sub(s.Handshake) < rejectAfter {
+		d.forgetFalseAnswers()
+		s.False = nil
+	}
 	want := newTarget(conf, d.endpoint)
 	c := diff(have, want, peerView{keep: d.keep(conf), stale: d.stale})
 	s.Configured = !missing && c.none() && len(have.Peers) == len(want.peers)

@@ -505,21 +505,34 @@ func TestEndpointByName(t *testing.T) {
 	}
 	must(t, d.Next(t.Context()))
 	ask(false) // it is still there
+
+	// Nobody is at the address that is remembered, and the answers are no help.
+	n = &names{cached: []netip.Addr{dead}, fresh: []netip.Addr{server4.Addr()}}
+	d = NewWireGuard(conf, n)
+	l.up(d)
 	for _, c := range []struct {
-		err error
-		lie bool
-	}{{errors.New("no way out"), false}, {&FalseAnswer{dead, "the router's own"}, true}, {nil, false}} {
+		err        error
+		lie, moved bool
+	}{{errors.New("no way out"), false, false}, {&FalseAnswer{dead, "the router's own"}, true, false}, {nil, false, true}} {
 		n.err = c.err
-		must(t, d.Next(t.Context())) // the old ones, from the start
-		if moved, err := d.Ask(t.Context()); moved || !errors.Is(err, c.err) {
+		must(t, d.Next(t.Context()))
+		if moved, err := d.Ask(t.Context()); moved != c.moved || !errors.Is(err, c.err) {
 			t.Errorf("asked again: %v, %v instead of %v", moved, err, c.err)
 		}
-		l.up(d)
-		if s := l.status(d); (s.False != nil) != c.lie || !s.Configured {
+		if s := l.status(d); (s.False != nil) != c.lie {
 			t.Errorf("after %v: %+v", c.err, s)
 		}
 	}
+	time.Sleep(serverPause)
+	must(t, d.Kick(t.Context()))
 	l.handshake(d, last, time.Second)
+
+	// A lie of before means nothing where there is a session.
+	n.err = &FalseAnswer{dead, "the router's own"}
+	_, _ = d.lookup(t.Context(), "vpn.example.net")
+	if s := l.status(d); s.False != nil || d.falseAnswer(conf) != nil {
+		t.Errorf("with a session: %+v", s)
+	}
 }
 
 // A device of the name that is not a tunnel is left alone.
