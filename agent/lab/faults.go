@@ -154,9 +154,9 @@ func (l *Lab) LocalNet(cidr string) error {
 		return err
 	}
 	if p.Addr().Is4() {
-		err = l.ISP.Sysctl("net/ipv4/conf/cpe/proxy_arp", "1")
+		err = errors.Join(l.ISP.Sysctl("net/ipv4/conf/cpe/proxy_arp", "1"), l.ISP.Sysctl("net/ipv4/neigh/cpe/proxy_delay", "0"))
 	} else {
-		err = errors.Join(l.ISP.Sysctl("net/ipv6/conf/cpe/proxy_ndp", "1"),
+		err = errors.Join(l.ISP.Sysctl("net/ipv6/conf/cpe/proxy_ndp", "1"), l.ISP.Sysctl("net/ipv6/neigh/cpe/proxy_delay", "0"),
 			l.ISP.proxyNeighbour("cpe", Echo6), l.ISP.proxyNeighbour("cpe", Resolver6))
 	}
 	return errors.Join(err, l.Router.addr("wan", cidr))

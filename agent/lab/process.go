@@ -17,7 +17,7 @@ const commandTimeout = 10 * time.Second
 
 // waitDelay bounds waiting for the output of a killed program whose children
 // keep its descriptors open.
-const waitDelay = time.Second
+const waitDelay = 10 * time.Second
 
 // Process is a long-running program inside a host.
 type Process struct {

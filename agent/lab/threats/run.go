@@ -96,8 +96,8 @@ func (e *Env) play(ctx context.Context, s Scenario, r *Result) error {
 				return err
 			}
 		}
-		if n, _, err := e.leaks(ctx); err != nil || n > s.Bound {
-			return err // noticed: there is nothing more to ask of a frozen agent
+		if noticed, err := e.betrayed(ctx, s); noticed || err != nil {
+			return err // there is nothing more to ask of a frozen agent
 		}
 	}
 	if s.During != nil {
@@ -124,6 +124,21 @@ func (e *Env) mutate(ctx context.Context, s Scenario) error {
 		return errors.Join(err, fmt.Errorf("the naive way leaked %d frames before the fault: %s", n, lines))
 	}
 	return nil
+}
+
+// betrayed looks for the leak that a mutation must make. Where nothing else can
+// show it, it is given some time: somebody may have to be asked for a neighbour.
+func (e *Env) betrayed(ctx context.Context, s Scenario) (bool, error) {
+	const rounds = 40
+	for i := 0; ; i++ {
+		n, _, err := e.leaks(ctx)
+		if err != nil || n > s.Bound || i == rounds || s.During != nil || s.Check != nil {
+			return n > s.Bound, err
+		}
+		if err := e.send(ctx, 1); err != nil {
+			return false, err
+		}
+	}
 }
 
 // recover takes the fault back and waits for the service.
