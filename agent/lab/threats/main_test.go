@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"runtime"
+	"strconv"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,11 +22,12 @@ var product string
 func TestMain(m *testing.M) {
 	lab.Main()
 	flag.Parse()
-	// Labs wait more than they compute: more of them at once than processors.
+	// Labs wait about as much as they compute. Twice as many take as long and
+	// get in each other's way.
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
 	if !given {
-		_ = flag.Set("test.parallel", "8")
+		_ = flag.Set("test.parallel", strconv.Itoa(2*runtime.NumCPU()))
 	}
 	dir, err := os.MkdirTemp("", "lanseal-threats-")
 	if err == nil {
