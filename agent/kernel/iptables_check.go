@@ -205,6 +205,7 @@ func (t *IPTables) holds(ctx context.Context, lan []string) bool {
 	if err := t.probe(ctx); err != nil {
 		return false
 	}
+	defer alone(ctx)() // what is being replaced just now looks incomplete
 	have, err := t.survey(ctx)
 	if err != nil {
 		return false
