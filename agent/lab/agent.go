@@ -223,12 +223,19 @@ func (a *Agent) Reload() error {
 	return a.proc.Signal(syscall.SIGHUP)
 }
 
-// Term ends the agent as procd does, and waits for it.
+// Term ends the agent as procd does, and waits for it. A process that has only
+// just begun, and has not said anything yet, is ended by the signal itself.
 func (a *Agent) Term(ctx context.Context) error {
+	begun := a.Listens()
 	if err := a.proc.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	return a.proc.Wait(ctx)
+	err := a.proc.Wait(ctx)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGTERM && !begun && a.proc.Log() == "" {
+		return nil
+	}
+	return err
 }
 
 // Log is what every run of this agent has written.
