@@ -13,9 +13,10 @@ import (
 const aloneWithin = 10 * time.Second
 
 // alone keeps the agent, the boot seal and verify from each other's chains of
-// iptables while these are made: none of them may take the others' for remains. It waits, and
-// returns what lets the next one in. The lock is flock(2) on the network
-// namespace itself, so there is one for each and none outlives its process.
+// iptables while these are made: none of them may take the others' for remains.
+// It waits, and returns what lets the next one in. The lock is flock(2) on the
+// network namespace itself, so there is one for each and none outlives its
+// process.
 func alone(ctx context.Context) (done func()) {
 	f, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {

@@ -195,7 +195,10 @@ func (e *Env) start(ctx context.Context, s Scenario) error {
 	if err := e.Agent.Start(); err != nil {
 		return err
 	}
-	return errors.Join(e.protected(ctx), e.acquainted(ctx))
+	if err := e.protected(ctx); err != nil {
+		return err
+	}
+	return e.acquainted(ctx)
 }
 
 // acquainted waits until several exits have all answered: before that nobody
