@@ -51,6 +51,7 @@ type IPTables struct {
 	options  rules.IPTablesOptions
 	noNAT6   bool // IPv6 cannot be translated here: no exit carries it
 	known    reference
+	hung     time.Time               // when another lanseal was last waited for in vain
 	call     func(what string) error // tests: asked before every call that changes or reads the kernel
 }
 
@@ -146,7 +147,7 @@ func (t *IPTables) probe(ctx context.Context) error {
 	if t.probed {
 		return nil
 	}
-	defer alone(ctx)()
+	defer t.alone(ctx)()
 	for _, f := range t.families {
 		for _, table := range []string{"filter", "mangle", "raw", "nat"} {
 			has, err := t.hasTable(f, table)
@@ -257,7 +258,7 @@ func (t *IPTables) Apply(ctx context.Context, fw *rules.Firewall) error {
 	if err := t.probe(ctx); err != nil {
 		return err
 	}
-	defer alone(ctx)()
+	defer t.alone(ctx)()
 	have, err := t.survey(ctx)
 	if err != nil {
 		return fmt.Errorf("reading the firewall: %w", err)

@@ -60,7 +60,7 @@ func (s *state) listing(generation string) listing {
 // removes them: how iptables prints a rule differs from version to version.
 func (t *IPTables) expected(ctx context.Context, fw *rules.Firewall) (listing, error) {
 	if key := t.key(fw); t.known.key != key {
-		defer alone(ctx)()
+		defer t.alone(ctx)()
 		defer func() { _ = t.takeBack(scratch) }() // remains show in Differs
 		if err := t.fill(ctx, fw, scratch); err != nil {
 			return nil, err
@@ -205,7 +205,7 @@ func (t *IPTables) holds(ctx context.Context, lan []string) bool {
 	if err := t.probe(ctx); err != nil {
 		return false
 	}
-	defer alone(ctx)() // what is being replaced just now looks incomplete
+	defer t.alone(ctx)() // what is being replaced just now looks incomplete
 	have, err := t.survey(ctx)
 	if err != nil {
 		return false

@@ -9,13 +9,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-
-	"github.com/vishvananda/netns"
 
 	"github.com/lanseal/lanseal/rules"
 )
@@ -186,46 +182,6 @@ func TestIPTablesVerifyIsNoChange(t *testing.T) {
 		}
 		if !reference {
 			t.Error("there was no reference to be seen, and the test proves nothing")
-		}
-	})
-}
-
-// TestIPTablesAtOnce: several processes, as the agent and a boot seal are, put
-// their firewalls in force at the same time, each completely.
-func TestIPTablesAtOnce(t *testing.T) {
-	iptBothVariants(t, func(t *testing.T, variant string) {
-		l := iptNewLab(t)
-		want := iptFirewall()
-		var processes []*IPTables
-		for range 3 {
-			processes = append(processes, l.iptOpen(t, variant))
-		}
-		l.router.do(func() {
-			here, err := netns.Get()
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			defer here.Close()
-			var all sync.WaitGroup
-			for _, p := range processes {
-				all.Go(func() {
-					runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
-					if err := netns.Set(here); err != nil {
-						t.Error(err)
-						return
-					}
-					for range 3 {
-						if err := p.Apply(context.Background(), want); err != nil {
-							t.Error(err)
-						}
-					}
-				})
-			}
-			all.Wait()
-		})
-		if found := l.differs(t, processes[0], want); len(found) > 0 {
-			t.Errorf("afterwards: %q", found)
 		}
 	})
 }
