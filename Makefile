@@ -69,7 +69,7 @@ torture: ## random walks over all faults; SEED=1 SEEDS=20 STEPS=2000 LABS=4
 	@bin/lanseal-lab torture -seed $(or $(SEED),1) -seeds $(or $(SEEDS),20) -steps $(or $(STEPS),2000) -labs $(or $(LABS),4)
 
 test: export LANSEAL_LAB := require
-test: ## runs every test and check, in under 15 minutes
+test: ## runs every test and check: 12 to 35 minutes on two cores
 	@.ci/root.sh "make test" "network namespaces" "make test-unit"
 	@.ci/need.sh "make test" $(NEED_TEST) $(NEED_LINT) $(NEED_WEB)
 	@.ci/web.sh
