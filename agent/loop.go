@@ -261,6 +261,10 @@ func (a *agent) turn(ctx context.Context) {
 	if want.Firewall == nil && have == nil && len(diffs) == 0 && a.locks == (lockSwitch{}) {
 		steps = slices.DeleteFunc(steps, func(s rules.Step) bool { return s.Kind == rules.StepFirewall })
 	}
+	if !a.planned && want.Firewall != nil && !slices.ContainsFunc(steps, isFlush) {
+		// An agent before this one may have ended between a repair and this.
+		steps = append(steps, rules.Step{Kind: rules.StepFlush, Firewall: want.Firewall})
+	}
 	samePlan := a.planned && a.want.Text() == want.Text() && rules.SameFirewall(a.want.Firewall, want.Firewall)
 	a.collectBlocked(ctx, steps)
 	if err := a.k.Apply(ctx, s, steps); err != nil {
@@ -283,6 +287,8 @@ func (a *agent) turn(ctx context.Context) {
 	}
 	a.tellGuest(facts)
 }
+
+func isFlush(s rules.Step) bool { return s.Kind == rules.StepFlush }
 
 // firewallNow says which lock the kernel is known to hold. Looking costs a
 // program, so it is done when something hints at a change, and at first.

@@ -18,7 +18,7 @@ const (
 	StepFirewall StepKind = "load firewall" // replaces the whole lock at once; nil removes it and restores the sysctls
 	StepLink     StepKind = "set link"      // MTU and addresses of one of lanseal's devices
 	StepSysctl   StepKind = "set sysctl"
-	StepFlush    StepKind = "flush flows" // conntrack entries whose mark is not that of their device's way
+	StepFlush    StepKind = "flush flows" // conntrack entries whose mark or translation is not that of their device's way
 )
 
 // Step is one change of the kernel's state.
@@ -83,9 +83,13 @@ func Steps(have, want Plan) []Step {
 	for _, s := range missing(have.Sysctls, want.Sysctls, func(s Sysctl) Sysctl { return s }) {
 		ss = append(ss, Step{Kind: StepSysctl, Sysctl: s})
 	}
+	// A flow that began while a tunnel lacked its address was translated to one
+	// that leads nowhere, and would keep it for as long as it goes on.
+	flush := false
 	for _, l := range want.Links {
 		if !slices.ContainsFunc(have.Links, l.equal) {
 			ss = append(ss, Step{Kind: StepLink, Link: l})
+			flush = want.Firewall != nil
 		}
 	}
 	replace := want.Firewall != nil && (have.Firewall == nil || !SameFirewall(have.Firewall, want.Firewall))
@@ -94,7 +98,7 @@ func Steps(have, want Plan) []Step {
 	}
 	routes(StepSetRoute, addRoutes, false)
 	rules(StepAddRule, addRules, false)
-	if replace {
+	if replace || flush {
 		ss = append(ss, Step{Kind: StepFlush, Firewall: want.Firewall})
 	}
 	rules(StepDelRule, delRules, true)

@@ -131,12 +131,13 @@ func (w *walk) undo(ctx context.Context, i int) error {
 }
 
 // raced says that there was nothing to break just now: another fault was there
-// before, or the agent was mending it at the same moment.
+// before, or the agent was mending it at the same moment. (A route's gateway is
+// looked up through the rules, of which those that hold come back first.)
 func raced(err error) bool {
 	if err == nil || errors.Is(err, errNoChild) || errors.Is(err, unix.ESRCH) || errors.Is(err, os.ErrProcessDone) {
 		return true
 	}
-	return slices.ContainsFunc([]string{"Link not found", "RTNETLINK answers: No such"}, func(s string) bool {
+	return slices.ContainsFunc([]string{"Link not found", "RTNETLINK answers: No such", "by wan: network is unreachable"}, func(s string) bool {
 		return strings.Contains(err.Error(), s)
 	})
 }

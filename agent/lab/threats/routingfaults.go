@@ -93,7 +93,9 @@ func attacks() []Scenario {
 	del := func(prefixes ...string) func(context.Context, *Env) error {
 		return func(_ context.Context, e *Env) (err error) {
 			for _, p := range prefixes {
-				err = errors.Join(err, e.Lab.DelMainRoute(p))
+				if gone := e.Lab.DelMainRoute(p); !errors.Is(gone, unix.ESRCH) {
+					err = errors.Join(err, gone)
+				}
 			}
 			return err
 		}

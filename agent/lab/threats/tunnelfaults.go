@@ -48,6 +48,27 @@ func tunnelFaults() []Scenario {
 			Mutate: naive,
 		},
 		{
+			Name: "T2AddressesGone", Threat: "T2", Title: "Somebody takes the tunnel device's addresses, and connections go on meanwhile",
+			User: "A blink; then everything goes on.", RecoversBy: "the agent, which forgets what was translated to other addresses",
+			Fault: func(ctx context.Context, e *Env) error {
+				if e.Frozen {
+					return bare(ctx, e)
+				}
+				return errors.Join(e.Agent.Stop(), bare(ctx, e), e.Agent.Cont())
+			},
+			Mutate: unlock,
+		},
+		{
+			Name: "T2AddressesGoneUnseen", Threat: "T2", Title: "The tunnel device is without its addresses while no agent runs, and has them again when one starts",
+			User: "A pause; then everything goes on.", RecoversBy: "the agent, which looks through all flows when it starts",
+			Fault: func(ctx context.Context, e *Env) error {
+				e.Agent.Kill9()
+				return errors.Join(bare(ctx, e), sh(ctx, e.Lab.Router, "ip address add 10.64.0.2/32 dev ls-se\nip address add fd64::2/128 dev ls-se nodad"))
+			},
+			Undo:   func(_ context.Context, e *Env) error { return e.Agent.Start() },
+			Mutate: unlock,
+		},
+		{
 			Name: "T3ServerSilent", Threat: "T3", Title: "The VPN server falls silent",
 			User: "No internet until it answers again.", RecoversBy: "the server",
 			Fault:  func(_ context.Context, e *Env) error { return e.Lab.VPN1.Silence() },
@@ -88,6 +109,18 @@ func tunnelFaults() []Scenario {
 			Mutate: unlock,
 		},
 	}
+}
+
+// bare takes the addresses of the tunnel's device, and lets connections go on
+// for a while. What is translated meanwhile takes the address of another device.
+func bare(ctx context.Context, e *Env) error {
+	sent := e.TV.Of(lab.UDP6).Sent
+	return errors.Join(sh(ctx, e.Lab.Router, "ip address flush dev "+device), eventually(ctx, "packets without an address to take", func() error {
+		if n := e.TV.Of(lab.UDP6).Sent - sent; n < 10 {
+			return fmt.Errorf("%d were sent", n)
+		}
+		return nil
+	}))
 }
 
 // byName is an exit whose endpoint is a name, to be asked of one resolver.
