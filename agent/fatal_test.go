@@ -147,9 +147,10 @@ func stride() int {
 func whileItRuns(ctx context.Context, a *lab.Agent, f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
+	ended := a.Process().Done() // of this agent, not of the next
 	go func() {
 		select {
-		case <-a.Process().Done():
+		case <-ended:
 			cancel()
 		case <-ctx.Done():
 		}
