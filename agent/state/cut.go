@@ -115,16 +115,24 @@ func (s *State) endCut(now time.Time) []Effect {
 	return []Effect{{Kind: Replan}}
 }
 
-// back says that an exit has shown a sign of life since the cut began, or, if
-// it has none to show, that it is time for another chance.
+// back says that an exit has shown since the cut began that it carries, or, if
+// it has nothing to show that by, that it is time for another chance. What is
+// merely received may have been under way, or the way out be closed alone.
 func (s *State) back(x Exit, now time.Time) bool {
-	if x.Type == "device" && !x.Answers && x.Phase == Up && now.Sub(s.Cut.Since) >= ForeignRetry {
+	since := s.Cut.Since
+	switch {
+	case x.Type == "device" && !x.Answers && x.Phase == Up && now.Sub(since) >= ForeignRetry:
 		return true
+	case x.Phase == Disabled || !x.Status.Exists:
+		return false
+	case x.Type != "device" && x.Shook.After(since):
+		return x.LastRx.After(since)
+	case x.Type != "device" && x.LastTry.After(since):
+		return false // its session was given up
+	case x.Answers:
+		return x.Answered.After(since)
 	}
-	if x.Type != "device" && x.LastTry.After(s.Cut.Since) && !x.Shook.After(s.Cut.Since) {
-		return false // its session was given up: what came late of it carries nothing any more
-	}
-	return x.Phase != Disabled && x.Status.Exists && x.LastRx.After(s.Cut.Since)
+	return x.LastRx.After(since)
 }
 
 // carriersBack says that everybody's exit from before the cut is back.

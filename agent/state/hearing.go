@@ -71,7 +71,8 @@ type Hearing struct {
 	Looked   time.Time // the last Look
 	Renewed  time.Time // when it was asked for a handshake as the last proof of life
 	Patience time.Duration
-	Answers  bool // a probe has been answered since it came up
+	Answers  bool      // a probe has been answered since it came up
+	Answered time.Time // when the last probe that was answered was sent
 	RTT, Var time.Duration
 	Loss     float64 // of probes while the exit was alive, from 0 to 1
 }
@@ -123,7 +124,7 @@ func (x *Exit) probed(rtt time.Duration, now time.Time, cut bool) {
 		x.learnRTT(rtt)
 		x.heard(now)
 		x.learnLoss(0, 1)
-		x.Answers, x.Patience = true, 0
+		x.Answers, x.Patience, x.Answered = true, 0, now.Add(-rtt)
 	case !x.Dead && !cut: // what nobody hears says nothing of the way's quality
 		x.Missed++
 		if x.Doubt.IsZero() {
@@ -202,6 +203,8 @@ func (s *State) ask(x *Exit, now time.Time) []Effect {
 	}
 	wait, thorough := QuietInterval, true
 	switch doubt := x.doubtful(now); {
+	case !s.Cut.Since.IsZero() && x.LastRx.After(s.Cut.Since) && x.LastRx.After(x.Asked): // something came: is it back?
+		wait = FastPace
 	case !s.Cut.Since.IsZero() && !s.Unlinked:
 		wait = RetryInterval
 	case !s.Cut.Since.IsZero():

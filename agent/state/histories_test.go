@@ -169,11 +169,25 @@ var histories = []struct{ name, lines string }{
 4 tick se=50/140                               → sealed se:up | probe se
 4.5 tick se=50/140                             → sealed se:up | probe se
 4.6 tick se=50/140                             → sealed se:up | renew se
-4.7 tick se=90/140                             → sealed se:up |
+4.7 tick se=90/140                             → sealed se:up | probe se
 5 report se                                    → sealed se:up |
 8.2 tick se=130/140                            → sealed se:up | renew se
 10.2 tick se=130/140                           → sealed se:up | ensure se, next se
 10.3 report se handshake=10 rx=92 tx=148       → protected se:up | replan
+`},
+	{"what was still under way ends no outage, and makes it ask", `
+0 config one                                   → connecting se:connecting | replan
+1 report se handshake=1 rx=92 tx=148           → protected se:up | replan
+1.1 answer se 20ms                             → protected se:up |
+3.1 tick se=50/140                             → protected se:up |
+3.15 silence se                                → protected se:up |
+3.35 silence se                                → protected se:up |
+3.6 silence se                                 → sealed se:up | replan
+3.7 tick se=50/140                             → sealed se:up | probe se
+3.8 tick se=2090/140                           → sealed se:up | probe se
+3.9 tick se=2090/140                           → sealed se:up |
+4.1 tick se=4090/140                           → sealed se:up | probe se
+4.15 answer se 20ms                            → protected se:up | replan
 `},
 	{"nobody answers any more: an outage, in which nothing is switched", `
 0 config found                                 → protected se:up no:connecting | replan
