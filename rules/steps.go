@@ -29,6 +29,7 @@ type Step struct {
 	Link     LinkPlan
 	Sysctl   Sysctl
 	Firewall *Firewall
+	Gentle   bool // of StepFlush: none where the kernel cannot list flows and would have to forget all
 }
 
 // String is the step as a line of the log.

@@ -115,7 +115,7 @@ func (k *Kernel) step(ctx context.Context, s State, step rules.Step) error {
 		}
 		return nil
 	case rules.StepFlush:
-		return k.flush(s.Facts, step.Firewall)
+		return k.flush(s.Facts, step.Firewall, step.Gentle)
 	}
 	return fmt.Errorf("unknown step %q", step.Kind)
 }

@@ -50,12 +50,16 @@ func (k *Kernel) doom(f rules.Facts, fw *rules.Firewall) {
 
 // flush deletes the LAN's flows whose conntrack mark is not that of their
 // device's way: those from before protection, and those of another exit. Flows
-// on the right way go on without a lost byte.
-func (k *Kernel) flush(f rules.Facts, fw *rules.Firewall) error {
+// on the right way go on without a lost byte, where flows can be listed; where
+// not, all are forgotten, unless gentle.
+func (k *Kernel) flush(f rules.Facts, fw *rules.Firewall, gentle bool) error {
 	stale := k.stale(f, fw)
 	stale.doomed, k.doomed = k.doomed, nil
 	for _, family := range conntrackFamilies {
 		if _, err := k.nl.ConntrackDeleteFilters(netlink.ConntrackTable, family, stale); err != nil {
+			if gentle {
+				return nil
+			}
 			if procErr := flushAllFlows(); procErr != nil {
 				return errors.Join(fmt.Errorf("flushing flows: %w", err), procErr)
 			}
