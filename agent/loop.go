@@ -263,7 +263,7 @@ func (a *agent) turn(ctx context.Context) {
 	}
 	if !a.planned && want.Firewall != nil && !slices.ContainsFunc(steps, isFlush) {
 		// An agent before this one may have ended between a repair and this.
-		steps = append(steps, rules.Step{Kind: rules.StepFlush, Firewall: want.Firewall, Gentle: a.retry == 0})
+		steps = append(steps, rules.Step{Kind: rules.StepFlush, Firewall: want.Firewall, Gentle: true})
 	}
 	samePlan := a.planned && a.want.Text() == want.Text() && rules.SameFirewall(a.want.Firewall, want.Firewall)
 	a.collectBlocked(ctx, steps)

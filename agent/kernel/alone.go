@@ -14,20 +14,19 @@ import (
 // makes files there.
 const aloneDir = "/var/run"
 
-var (
-	// aloneWithin is how long another lanseal in the same network namespace is
-	// waited for; then it hangs, and what has to be sealed is sealed beside it.
-	aloneWithin = 10 * time.Second
+// aloneAgain is how long one that hangs is not waited for again.
+const aloneAgain = time.Minute
 
-	// aloneAgain is how long one that hangs is not waited for again.
-	aloneAgain = time.Minute
-)
+// aloneWithin is how long another lanseal in the same network namespace is
+// waited for; then it hangs, and what has to be sealed is sealed beside it.
+var aloneWithin = 10 * time.Second // tests: less
 
 // alone keeps the agent, the boot seal and verify from each other's chains of
 // iptables while these are made: none of them may take the others' for remains.
 // It waits, and returns what lets the next one in. The lock is flock(2) on a
 // file of the network namespace that root alone can open, so nobody else can
-// hold the firewall up; the file goes with whoever held it.
+// hold the firewall up. It ends with its process; a file that a crash left is
+// taken over.
 func (t *IPTables) alone(ctx context.Context) (done func()) {
 	within := aloneWithin
 	if time.Since(t.hung) < aloneAgain {

@@ -48,10 +48,11 @@ func (k *Kernel) doom(f rules.Facts, fw *rules.Firewall) {
 	}
 }
 
-// flush deletes the LAN's flows whose conntrack mark is not that of their
-// device's way: those from before protection, and those of another exit. Flows
-// on the right way go on without a lost byte, where flows can be listed; where
-// not, all are forgotten, unless gentle.
+// flush deletes the LAN's flows whose conntrack mark or translation is not that
+// of their device's way: those from before protection, those of another exit,
+// and those that began while a tunnel lacked its address. Flows on the right way
+// go on without a lost byte, where flows can be listed; where not, all are
+// forgotten, unless gentle.
 func (k *Kernel) flush(f rules.Facts, fw *rules.Firewall, gentle bool) error {
 	stale := k.stale(f, fw)
 	stale.doomed, k.doomed = k.doomed, nil
